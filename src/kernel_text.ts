@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { type Libc, openLibc } from "./libc.ts";
 
 const FILES = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
@@ -14,7 +15,7 @@ const FILES = {
   close: { parameters: ["i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** Apart from those of files, since each symbol that is loaded takes 0.2 ms. */
+/** Apart from those of files, since each symbol that is loaded takes its time. */
 const FOLDERS = {
   opendir: { parameters: ["buffer"], result: "pointer" },
   readdir: { parameters: ["pointer"], result: "pointer" },
@@ -63,16 +64,16 @@ export function kernelLinks(folders: readonly string[]): string[][] {
     folders.map(() => []);
 }
 
-type Symbols<Interface extends Deno.ForeignLibraryInterface> = Deno.DynamicLibrary<Interface>["symbols"];
+type Symbols<Interface extends Deno.ForeignLibraryInterface> = Libc<Interface>["symbols"];
 
 function withLibc<const Interface extends Deno.ForeignLibraryInterface, Result>(
   symbols: Interface,
   use: (libc: Symbols<Interface>) => Result,
 ): Result | null {
   if (Deno.build.os !== "linux") return null;
-  let libc: Deno.DynamicLibrary<Interface>;
+  let libc: Libc<Interface>;
   try {
-    libc = Deno.dlopen("libc.so.6", symbols);
+    libc = openLibc(symbols);
   } catch {
     return null; // another C library
   }

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { openLibc } from "./libc.ts";
 
 /** Smaller buffers stay in the processor's own list of pages; and up to 2 MiB at each end can't be in a huge page. */
 const HUGE_BYTES_MIN = 16 << 20;
@@ -28,7 +29,7 @@ export function createShared(bytes: number): SharedArrayBuffer {
 /** Before anything is written: pages that are there already would stay as they are. */
 function askForHugePages(buffer: SharedArrayBuffer): void {
   try {
-    using libc = disposable(Deno.dlopen("libc.so.6", SYMBOLS));
+    using libc = openLibc(SYMBOLS);
     const start = Number(addressOf(buffer));
     const from = Math.ceil(start / PAGE_BYTES) * PAGE_BYTES;
     const to = Math.floor((start + buffer.byteLength) / PAGE_BYTES) * PAGE_BYTES;
@@ -44,8 +45,4 @@ export function addressOf(buffer: SharedArrayBuffer): bigint {
   // Shared memory has an address like any other; the types only know of the other kind.
   const bytes: Uint8Array = new Uint8Array(buffer);
   return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes as Uint8Array<ArrayBuffer>));
-}
-
-function disposable(library: Deno.DynamicLibrary<typeof SYMBOLS>) {
-  return { symbols: library.symbols, [Symbol.dispose]: () => library.close() };
 }

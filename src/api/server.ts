@@ -133,7 +133,7 @@ export class HttpServer {
     if (old !== null) this.#listener = listen(this.address, certificate);
     this.#certificate = certificate;
     if (old === null) return;
-    this.#control.steerToNewest(this.address);
+    this.#control.steerToNewest([this.address]);
     if (this.#app !== null) this.#accepting.push(this.#accept(this.#app, this.#listener!));
     this.#accepting.push(this.#retire(old));
   }
@@ -158,7 +158,7 @@ export class HttpServer {
     this.#app = app;
     if (this.#listener === null) {
       this.#listener = listen(this.address, this.#certificate);
-      this.#control.steerToNewest(this.address);
+      this.#control.steerToNewest([this.address]);
     }
     this.#accepting.push(this.#accept(app, this.#listener));
   }

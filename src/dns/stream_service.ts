@@ -111,10 +111,9 @@ export class StreamService implements Service {
       ...tls.sockets.map(begin("tls", serveFramed)),
       ...https.sockets.map(begin("https", serveHttps)),
     ];
-    for (const address of [plain, tls, https].flatMap(addressesOf)) {
-      this.#control.inherit(address, inherited);
-      if (isAmong(address, beside)) this.#control.steerToNewest(address);
-    }
+    const addresses = [plain, tls, https].flatMap(addressesOf);
+    this.#control.inherit(addresses, inherited);
+    this.#control.steerToNewest(addresses.filter((address) => isAmong(address, beside)));
   }
 
   /**
@@ -186,8 +185,8 @@ class EncryptedServer {
     this.#closing.signal.throwIfAborted();
     const { transport, address, inherited } = this.#options;
     const newer = listenTls(transport, address, certificate);
-    control.inherit(address, inherited);
-    control.steerToNewest(address);
+    control.inherit([address], inherited);
+    control.steerToNewest([address]);
     const older = this.#listener;
     this.#listener = newer;
     this.#server.add(newer);

@@ -9,10 +9,12 @@
  */
 import { seededRng, systemClock, systemRng } from "../clock.ts";
 import type { SocketAddress } from "../ip.ts";
+import { keepLibc } from "../libc.ts";
 import { Allowance } from "../license/allowance.ts";
 import { LicenseGate } from "../license/gate.ts";
 import { LiveBoard } from "../snapshot/live.ts";
 import type { Snapshot } from "../snapshot/view.ts";
+import { batchSocketFault } from "../sockets/batch_socket.ts";
 import { giveWay, takeShortSlices } from "../sockets/scheduling.ts";
 import { createLogger, type Logger, type LoggerOptions } from "../telemetry/log.ts";
 import { AheadPace } from "./ahead_pace.ts";
@@ -196,6 +198,7 @@ class EndOfWorker extends Error {}
 
 function start({ options, snapshot, board: buffer, awaitsSockets }: Extract<Order, { kind: "start" }>): void {
   given = options;
+  keepLibc(); // as long as the thread lives
   board = new LiveBoard(buffer);
   log = createLogger({ ...options.log, clock: systemClock });
   exchange = new Exchange(options.engine, {
@@ -206,8 +209,10 @@ function start({ options, snapshot, board: buffer, awaitsSockets }: Extract<Orde
   }, options.allowance && new LicenseGate(new Allowance(options.allowance), systemClock.unixMs));
   exchange.use(snapshot, board);
   exchange.limit(options.limits);
-  if (awaitsSockets) scope.postMessage({ kind: "prepared" });
-  else listen([]);
+  if (awaitsSockets) {
+    batchSocketFault(); // loads what the sockets need, which nothing then has to wait for
+    scope.postMessage({ kind: "prepared" });
+  } else listen([]);
 }
 
 /** @param adopted sockets of another process, for UDP */

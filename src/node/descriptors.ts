@@ -8,6 +8,7 @@
  * @module
  */
 import type { DescriptorDemand } from "../doctor/resources.ts";
+import { openLibc } from "../libc.ts";
 
 /** How many descriptors the process may have. */
 export interface DescriptorLimit {
@@ -21,8 +22,8 @@ export interface DescriptorLimit {
 export function raiseDescriptorLimit(): DescriptorLimit | null {
   if (Deno.build.os !== "linux") return null;
   try {
-    using libc = closing(Deno.dlopen("libc.so.6", SYMBOLS));
-    const { getrlimit, setrlimit } = libc.value.symbols;
+    using libc = openLibc(SYMBOLS);
+    const { getrlimit, setrlimit } = libc.symbols;
     const limit = new BigUint64Array(2); // struct rlimit: soft, hard
     if (getrlimit(RLIMIT_NOFILE, limit) !== 0) return null;
     if (limit[0]! < limit[1]!) {
@@ -54,9 +55,3 @@ const SYMBOLS = {
 
 /** Of x86_64 and aarch64. */
 const RLIMIT_NOFILE = 7;
-
-function closing<Library extends { close(): void }>(
-  value: Library,
-): Disposable & { readonly value: Library } {
-  return { value, [Symbol.dispose]: () => value.close() };
-}

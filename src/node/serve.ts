@@ -17,6 +17,7 @@ import { descriptorDemands } from "../doctor/resources.ts";
 import { Beforehand } from "./beforehand.ts";
 import { descriptorWarning, raiseDescriptorLimit } from "./descriptors.ts";
 import { formatSocketAddress } from "../ip.ts";
+import { keepLibc } from "../libc.ts";
 import { type RunningNode, startNode } from "./node.ts";
 import type { ServeSignals } from "./signals.ts";
 import { DatabaseTaken } from "../replace/process_lock.ts";
@@ -57,6 +58,7 @@ export async function serve(
   for (const note of loaded.notes) log.warn(formatProblem(note));
   warnOfOpenSecrets(loaded, log);
   signals.onMeaningless((signal) => log.debug("Ignored a signal", { signal }));
+  using _libc = keepLibc();
   const limit = raiseDescriptorLimit();
   await using place = new Place(settings, log);
   using beforehand = new Beforehand();

@@ -10,6 +10,7 @@
  */
 import { dirname } from "node:path";
 import { kernelText } from "../kernel_text.ts";
+import { type Libc, openLibc } from "../libc.ts";
 
 const SYMBOLS = {
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
@@ -45,9 +46,9 @@ export class DatabaseTaken extends Error {
 export class ProcessLock implements Disposable {
   /** To be handed to the process that takes over. */
   readonly fd: number;
-  readonly #libc: Deno.DynamicLibrary<typeof SYMBOLS>;
+  readonly #libc: Libc<typeof SYMBOLS>;
 
-  private constructor(libc: Deno.DynamicLibrary<typeof SYMBOLS>, fd: number) {
+  private constructor(libc: Libc<typeof SYMBOLS>, fd: number) {
     this.#libc = libc;
     this.fd = fd;
   }
@@ -58,7 +59,7 @@ export class ProcessLock implements Disposable {
    * @throws {DatabaseTaken} when another process holds it
    */
   static take(database: string): ProcessLock | null {
-    const libc = openLibc();
+    const libc = libcIfAny();
     if (libc === null) return null;
     makeFolder(dirname(database));
     const path = `${lockPathOf(database)}\0`;
@@ -83,7 +84,7 @@ export class ProcessLock implements Disposable {
 
   /** Takes over the lock of another process by its descriptor. */
   static adopt(fd: number): ProcessLock {
-    return new ProcessLock(openLibc()!, fd);
+    return new ProcessLock(libcIfAny()!, fd);
   }
 
   /** Writes this process's number into the file, for those who come and find it locked. */
@@ -120,10 +121,10 @@ function makeFolder(path: string): void {
   }
 }
 
-function openLibc(): Deno.DynamicLibrary<typeof SYMBOLS> | null {
+function libcIfAny(): Libc<typeof SYMBOLS> | null {
   if (Deno.build.os !== "linux") return null;
   try {
-    return Deno.dlopen("libc.so.6", SYMBOLS);
+    return openLibc(SYMBOLS);
   } catch {
     return null; // another C library
   }

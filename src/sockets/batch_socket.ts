@@ -35,6 +35,7 @@
  * @module
  */
 import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
+import { type Libc as SharedLibc, openLibc as openShared } from "../libc.ts";
 
 /** Datagrams per call: enough to make the call cheap, few enough to answer the first before the last gets old. */
 export const BATCH = 64;
@@ -122,7 +123,7 @@ const LIBC_SYMBOLS = {
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The C library's socket calls. */
-type Libc = Deno.DynamicLibrary<typeof LIBC_SYMBOLS>;
+type Libc = SharedLibc<typeof LIBC_SYMBOLS>;
 
 /** Closes sockets whose thread died and so can't do it itself. */
 export function closeAbandoned(descriptors: readonly number[]): void {
@@ -138,7 +139,7 @@ function openLibc(): Libc {
   if (os !== "linux") throw new Error(`it needs Linux, this is ${os}`);
   if (arch !== "x86_64" && arch !== "aarch64") throw new Error(`it needs x86_64 or aarch64, this is ${arch}`);
   try {
-    return Deno.dlopen("libc.so.6", LIBC_SYMBOLS);
+    return openShared(LIBC_SYMBOLS);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) {
       throw new Error("it may call no foreign functions (--allow-ffi)", { cause: error });

@@ -16,6 +16,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { SocketAddress } from "../ip.ts";
 import { kernelLinks } from "../kernel_text.ts";
+import { type Libc, openLibc } from "../libc.ts";
 import { descriptors, nameOfDescriptor, nameOfEnd, NAMING } from "./socket_names.ts";
 import { familyAt, TcpTable } from "./tcp_table.ts";
 
@@ -44,43 +45,46 @@ const RETURN_CONSTANT = 0x06;
 
 /** The C library, as far as listeners need it. Disposing closes it. */
 export class ListenerControl implements Disposable {
-  readonly #libc: Deno.DynamicLibrary<typeof SYMBOLS> | null;
+  readonly #libc: Libc<typeof SYMBOLS> | null;
 
   /** Opens the library where there is one. */
   constructor() {
-    this.#libc = openLibc();
+    this.#libc = libcIfAny();
   }
 
-  /** Sets what connections of a listener inherit. @returns false = it can't be set here */
-  inherit(address: SocketAddress, { userTimeoutMs, sendBufferBytes }: Inherited): boolean {
-    const listeners = this.#listenersAt(address);
-    const isSet = listeners.map((fd) => {
-      const hasTimeout = this.#set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, words(userTimeoutMs));
-      return this.#set(fd, SOL_SOCKET, SO_SNDBUF, words(sendBufferBytes)) && hasTimeout;
-    });
-    return isSet.length > 0 && isSet.every((each) => each);
+  /** Sets what connections of listeners inherit, as far as it can be set here. */
+  inherit(addresses: readonly SocketAddress[], { userTimeoutMs, sendBufferBytes }: Inherited): void {
+    for (const fd of this.#listenersAt(addresses).flat()) {
+      this.#set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, words(userTimeoutMs));
+      this.#set(fd, SOL_SOCKET, SO_SNDBUF, words(sendBufferBytes));
+    }
   }
 
   /**
-   * Has the kernel give each new connection to the listener of this address that was bound last, by this process or by
-   * another one of its user. All of them must have been bound with `SO_REUSEPORT`.
-   *
-   * @returns false = it can't be done here, and the kernel goes on dealing out
+   * Has the kernel give each new connection to the listener of its address that was bound last, by this process or by
+   * another one of its user. All of them must have been bound with `SO_REUSEPORT`. Where it can't be done the kernel goes
+   * on dealing out.
    */
-  steerToNewest(address: SocketAddress): boolean {
-    const [fd] = this.#listenersAt(address);
+  steerToNewest(addresses: readonly SocketAddress[]): void {
+    if (addresses.length === 0) return;
     using table = new TcpTable();
-    const count = table.listenersAt(address).length;
-    if (fd === undefined || count < 2) return false;
+    for (const [i, [fd]] of this.#listenersAt(addresses).entries()) {
+      const count = table.listenersAt(addresses[i]!).length;
+      if (fd !== undefined && count > 1) this.#steerTo(count - 1, fd);
+    }
+  }
+
+  /** @param number in the order in which they were bound */
+  #steerTo(number: number, fd: number): void {
     const program = new Uint8Array(8);
     const view = new DataView(program.buffer);
     view.setUint16(0, RETURN_CONSTANT, true);
-    view.setUint32(4, count - 1, true); // in the order in which they were bound
+    view.setUint32(4, number, true);
     const head = new Uint8Array(16);
     const headView = new DataView(head.buffer);
     headView.setUint16(0, 1, true);
     headView.setBigUint64(8, Deno.UnsafePointer.value(Deno.UnsafePointer.of(program)), true);
-    return this.#set(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, head);
+    this.#set(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, head);
   }
 
   /** Closes the library. */
@@ -88,21 +92,22 @@ export class ListenerControl implements Disposable {
     this.#libc?.close();
   }
 
-  #listenersAt(address: SocketAddress): number[] {
-    if (this.#libc === null) return [];
+  /** The descriptors of each address. Looking for one costs as much as looking for all. */
+  #listenersAt(addresses: readonly SocketAddress[]): number[][] {
+    if (this.#libc === null || addresses.length === 0) return [];
     const { getsockname, getsockopt } = this.#libc.symbols;
-    const name = nameOfEnd({ transport: "tcp", ...address });
-    return [...descriptors()].filter((fd) => {
-      if (nameOfDescriptor(getsockname, fd) !== name) return false;
-      const isListening = new Int32Array(1);
-      const size = new Uint8Array(new Uint32Array([4]).buffer);
+    const isListening = new Int32Array(1);
+    const size = new Uint8Array(new Uint32Array([4]).buffer);
+    const listening = [...descriptors()].filter((fd) => {
       const failed = getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, new Uint8Array(isListening.buffer), size);
       return failed === 0 && isListening[0] === 1;
     });
+    const byName = Map.groupBy(listening, (fd) => nameOfDescriptor(getsockname, fd));
+    return addresses.map((address) => byName.get(nameOfEnd({ transport: "tcp", ...address })) ?? []);
   }
 
-  #set(fd: number, level: number, option: number, value: Uint8Array<ArrayBuffer>): boolean {
-    return this.#libc!.symbols.setsockopt(fd, level, option, value, value.length) === 0;
+  #set(fd: number, level: number, option: number, value: Uint8Array<ArrayBuffer>): void {
+    this.#libc!.symbols.setsockopt(fd, level, option, value, value.length);
   }
 }
 
@@ -180,10 +185,10 @@ export function expectFree({ hostname, port }: SocketAddress): void {
   Deno.listen({ hostname, port }).close();
 }
 
-function openLibc(): Deno.DynamicLibrary<typeof SYMBOLS> | null {
+function libcIfAny(): Libc<typeof SYMBOLS> | null {
   if (Deno.build.os !== "linux") return null;
   try {
-    return Deno.dlopen("libc.so.6", SYMBOLS);
+    return openLibc(SYMBOLS);
   } catch {
     return null;
   }

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { type Libc as SharedLibc, openLibc as openShared } from "../libc.ts";
 
 /** Where the fields of the C structures lie, on 64-bit little-endian Linux. */
 const OFFSET = {
@@ -58,7 +59,7 @@ const SYMBOLS = {
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The C library, as one user of it has it. */
-type Libc = Pick<Deno.DynamicLibrary<typeof SYMBOLS>, "symbols" | "close">;
+type Libc = SharedLibc<typeof SYMBOLS>;
 
 /** Longest path of such a socket, bytes; the kernel's room less the zero behind it. */
 export const LOCAL_PATH_MAX = 107;
@@ -375,35 +376,21 @@ function openSocket(libc: Libc): number {
   return fd;
 }
 
-/** All who have it open share one, since each of its symbols takes 0.15 ms to load; `null` = none is open. */
-let loaded: Deno.DynamicLibrary<typeof SYMBOLS> | null = null;
-let users = 0;
-
 /** For one user, who closes it. @throws {Error} with the reason why it can't be used */
 function openLibc(): Libc {
-  loaded ??= load(SYMBOLS);
-  const { symbols } = loaded;
-  users++;
-  return {
-    symbols,
-    close: () => {
-      if (--users > 0) return;
-      loaded?.close();
-      loaded = null;
-    },
-  };
+  return load(SYMBOLS);
 }
 
 /** @throws {Error} with the reason why it can't be used */
 function load<const Symbols extends Deno.ForeignLibraryInterface>(
   symbols: Symbols,
-): Deno.DynamicLibrary<Symbols> {
+): SharedLibc<Symbols> {
   const { os, arch } = Deno.build;
   if (os !== "linux" || (arch !== "x86_64" && arch !== "aarch64")) {
     throw new Error(`it needs Linux on x86_64 or aarch64, this is ${os} on ${arch}`);
   }
   try {
-    return Deno.dlopen("libc.so.6", symbols);
+    return openShared(symbols);
   } catch (error) {
     throw new Error(`it needs glibc: ${error instanceof Error ? error.message : error}`, { cause: error });
   }

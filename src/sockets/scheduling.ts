@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { openLibc } from "../libc.ts";
 
 /**
  * Makes the calling thread nicer. Does nothing where that can't be had: without glibc, or where a sandbox forbids it.
@@ -17,7 +18,7 @@
 export function giveWay(steps: number): void {
   if (Deno.build.os !== "linux") return;
   try {
-    const libc = Deno.dlopen("libc.so.6", { nice: { parameters: ["i32"], result: "i32" } });
+    const libc = openLibc({ nice: { parameters: ["i32"], result: "i32" } });
     libc.symbols.nice(steps);
     libc.close();
   } catch {
@@ -35,7 +36,7 @@ export function takeShortSlices(ns: number): void {
   const numbers = SYSCALLS[Deno.build.arch];
   if (Deno.build.os !== "linux") return;
   try {
-    const libc = Deno.dlopen("libc.so.6", {
+    const libc = openLibc({
       syscall: { parameters: ["i32", "i32", "buffer", "u32", "u32"], result: "i64" },
     });
     const attributes = new Uint8Array(ATTRIBUTES_SIZE);

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { type Libc, openLibc } from "../libc.ts";
 import { descriptors, nameOfDescriptor, nameOfEnd, NAMING } from "./socket_names.ts";
 
 /** What names a connection. */
@@ -38,7 +39,7 @@ const GATHER_MS = 100;
 /** Ends connections, as far as this system lets it. Disposing ends those that have gathered and closes the C library. */
 export class Stalled implements Disposable {
   /** `undefined` = not asked for yet, `null` = not to be had. */
-  #libc: Libc | null | undefined;
+  #libc: Libc<typeof SYMBOLS> | null | undefined;
   readonly #gathered = new Set<Ends>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -68,7 +69,7 @@ export class Stalled implements Disposable {
       [...this.#gathered].map((each) => `${nameOfEnd(each.remoteAddr)} ${nameOfEnd(each.localAddr)}`),
     );
     this.#gathered.clear();
-    if (this.#libc === undefined) this.#libc = openLibc();
+    if (this.#libc === undefined) this.#libc = libcIfAny();
     if (this.#libc === null) return;
     const { getpeername, getsockname, setsockopt, shutdown } = this.#libc.symbols;
     for (const fd of descriptors()) {
@@ -80,13 +81,11 @@ export class Stalled implements Disposable {
   }
 }
 
-type Libc = Deno.DynamicLibrary<typeof SYMBOLS>;
-
 /** `null` where there is no glibc. Opened once: each time takes memory that isn't given back. */
-function openLibc(): Libc | null {
+function libcIfAny(): Libc<typeof SYMBOLS> | null {
   if (Deno.build.os !== "linux") return null;
   try {
-    return Deno.dlopen("libc.so.6", SYMBOLS);
+    return openLibc(SYMBOLS);
   } catch {
     return null;
   }

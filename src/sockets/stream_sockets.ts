@@ -8,6 +8,7 @@
  * @module
  */
 import { parseIp, type SocketAddress } from "../ip.ts";
+import { type Libc, openLibc } from "../libc.ts";
 
 /** Instead of a count or a descriptor: nothing waits, or there is no room; the poller tells when that changes. */
 export const AGAIN: -1 = -1;
@@ -112,8 +113,8 @@ export interface Accepted {
 
 /** The C library's calls. Disposing closes it; descriptors are their owner's. */
 export class StreamSockets implements Disposable {
-  readonly #libc: Deno.DynamicLibrary<typeof SYMBOLS>;
-  readonly #symbols: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+  readonly #libc: Libc<typeof SYMBOLS>;
+  readonly #symbols: Libc<typeof SYMBOLS>["symbols"];
   readonly #errno: Deno.UnsafePointerView;
   readonly #name = new Uint8Array(UNIX_NAME_SIZE);
   readonly #nameSize = new Uint32Array(1);
@@ -125,7 +126,7 @@ export class StreamSockets implements Disposable {
     if (arch !== "x86_64" && arch !== "aarch64") {
       throw new Error(`it needs x86_64 or aarch64, this is ${arch}`);
     }
-    this.#libc = Deno.dlopen("libc.so.6", SYMBOLS);
+    this.#libc = openLibc(SYMBOLS);
     this.#symbols = this.#libc.symbols;
     // One address for as long as the thread lives.
     this.#errno = new Deno.UnsafePointerView(this.#symbols.__errno_location()!);
@@ -317,7 +318,7 @@ export class StreamSockets implements Disposable {
   }
 }
 
-type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+type Symbols = Libc<typeof SYMBOLS>["symbols"];
 
 /** Waits until one of many descriptors is ready; what is ready and isn't dealt with is reported again. */
 export class Poller implements Disposable {

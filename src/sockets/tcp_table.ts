@@ -10,6 +10,7 @@
  */
 import { type Family, familyOf, parseIp, type SocketAddress } from "../ip.ts";
 import { kernelText } from "../kernel_text.ts";
+import { type Libc, openLibc } from "../libc.ts";
 
 /** What a socket does: it waits for connections, or is one whose handshake hasn't ended. */
 export type TcpState = "listening" | "connecting";
@@ -103,12 +104,12 @@ const CHUNK_BYTES = 32 * 1024;
 
 /** The table by `sock_diag(7)`. */
 export class SocketDiag implements Disposable {
-  readonly #libc: Deno.DynamicLibrary<typeof SYMBOLS>;
+  readonly #libc: Libc<typeof SYMBOLS>;
   readonly #fd: number;
   readonly #chunk = new Uint8Array(CHUNK_BYTES);
   #number = 0;
 
-  private constructor(libc: Deno.DynamicLibrary<typeof SYMBOLS>, fd: number) {
+  private constructor(libc: Libc<typeof SYMBOLS>, fd: number) {
     this.#libc = libc;
     this.#fd = fd;
   }
@@ -116,9 +117,9 @@ export class SocketDiag implements Disposable {
   /** `null` = there is none here. */
   static open(): SocketDiag | null {
     if (Deno.build.os !== "linux") return null;
-    let libc: Deno.DynamicLibrary<typeof SYMBOLS>;
+    let libc: Libc<typeof SYMBOLS>;
     try {
-      libc = Deno.dlopen("libc.so.6", SYMBOLS);
+      libc = openLibc(SYMBOLS);
     } catch {
       return null; // another C library
     }
