@@ -10,7 +10,7 @@
  * third of it all.
  *
  * `--no-code-cache` because the executable would otherwise write a file with a predictable name into the temporary
- * folder. No `--minify`: CommonJS packages break under it.
+ * folder. It carries a cache of its own instead, where it can be run here (`code_cache.ts`). No `--minify`: CommonJS packages break under it.
  *
  * All is made in a folder of its own and moved into its place at the end: what lay there before stays until it is
  * replaced by one that works.
@@ -22,6 +22,7 @@
  */
 import { basename, dirname, parse, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { CACHED_PROGRAMS, loaderFlags, loaderOf, recordCaches, scriptFile, scriptOf } from "./code_cache.ts";
 import { permissionsFor } from "./permissions.ts";
 import { deno, plain, ROOT } from "./process.ts";
 import { V8_FLAGS } from "./v8_flags.ts";
@@ -36,28 +37,38 @@ export async function compile({ target, output, main }: CompileOptions = {}): Pr
   try {
     const workers = main === undefined ? workerEntries() : [];
     const entry = main ?? "main.ts";
+    const cached = main === undefined && canRecord(target) ? CACHED_PROGRAMS : [];
     await bundleAll([
       [entry, ["--code-splitting", "--outdir", folder]],
       ...workers.map(({ source, bundle }) => [source, ["-o", `${folder}/${bundle}`]] as const),
+      ...cached.map((program) =>
+        [program.source, ["--format", "cjs", "-o", `${folder}/${scriptFile(program)}`]] as const
+      ),
     ]);
     for (const { name } of Deno.readDirSync(folder)) {
       const bundle = await Deno.readTextFile(`${folder}/${name}`);
       await Deno.writeTextFile(`${folder}/${name}`, inAscii(withoutUnused(quieted(bundle))));
     }
+    const make = (main: string, made: string, flags: readonly string[]) =>
+      must("deno compile", [
+        ...[
+          "compile",
+          "--no-check",
+          "--unstable-net",
+          "--unstable-worker-options",
+          "--no-code-cache",
+          V8_FLAGS,
+        ],
+        ...(target === undefined ? [] : ["--target", target]),
+        ...flags,
+        ...["-o", made, main],
+      ]);
+    if (cached.length > 0) await carryCaches(folder, make);
     const made = `${folder}/${basename(executable)}`;
-    await must("deno compile", [
-      "compile",
-      "--no-check",
+    await make(`${folder}/${parse(entry).name}.js`, made, [
       ...permissionsFor(target ?? Deno.build.target),
-      "--unstable-net",
-      "--unstable-worker-options",
-      "--no-code-cache",
-      V8_FLAGS,
-      ...(target === undefined ? [] : ["--target", target]),
+      ...(cached.length > 0 ? loaderFlags(folder) : []),
       ...workers.flatMap((worker) => ["--include", `${folder}/${worker.bundle}`]),
-      "-o",
-      made,
-      `${folder}/${parse(entry).name}.js`,
     ]);
     await Deno.mkdir(dirname(executable), { recursive: true });
     await Deno.rename(made, executable);
@@ -65,6 +76,27 @@ export async function compile({ target, output, main }: CompileOptions = {}): Pr
     await Deno.remove(folder, { recursive: true });
   }
   return executable;
+}
+
+/** Whether the executable can be run here, so that what V8 compiles of it is known. Tried on Linux only. */
+function canRecord(target: string | undefined): boolean {
+  return Deno.build.os === "linux" && (target ?? Deno.build.target) === Deno.build.target;
+}
+
+/** Puts modules that run scripts with their caches in the place of the programs in a folder. */
+async function carryCaches(folder: string, make: Parameters<typeof recordCaches>[1]): Promise<void> {
+  for (const program of CACHED_PROGRAMS) {
+    const file = `${folder}/${scriptFile(program)}`;
+    await Deno.writeTextFile(file, scriptOf(await Deno.readTextFile(file)));
+  }
+  await recordCaches(folder, make);
+  for (const program of CACHED_PROGRAMS) {
+    // What is imported on demand has a hash in its name.
+    const isOf = new RegExp(`^${program.name}(?:-[A-Z0-9]+)?\\.js$`);
+    const [module, ...others] = [...Deno.readDirSync(folder)].filter(({ name }) => isOf.test(name));
+    if (module === undefined || others.length > 0) throw new Error(`which module is ${program.source}?`);
+    await Deno.writeTextFile(`${folder}/${module.name}`, loaderOf(program));
+  }
 }
 
 /** What to compile for. */
@@ -158,7 +190,7 @@ export function withoutUnused(bundle: string): string {
     const without = text.replace(
       new RegExp(`^import (?:\\* as )?(\\w+) from "${name}";$`, "gm"),
       "const $1 = {};",
-    );
+    ).replace(new RegExp(`\\brequire\\("${name}"\\)`, "g"), "({})");
     if (!new RegExp(`^(?:im|ex)port .*"${name}"`, "m").test(without)) return without;
     throw new Error(`${unused} is imported in another way: see how, and change withoutUnused()`);
   }, bundle);

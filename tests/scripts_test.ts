@@ -2,6 +2,8 @@
 import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
 import { drawing } from "../scripts/picture.ts";
 import { billOfMaterials } from "../scripts/sbom.ts";
+import { Script } from "node:vm";
+import { loaderOf, scriptFile, scriptOf } from "../scripts/code_cache.ts";
 import { compile, inAscii, quieted, withoutUnused } from "../scripts/compile.ts";
 import { deno, ROOT } from "../scripts/process.ts";
 import { V8_FLAGS } from "../scripts/v8_flags.ts";
@@ -142,7 +144,44 @@ Deno.test("withoutUnused() leaves out what is imported for nothing, and says whe
     withoutUnused(bundle),
     'import { a } from "a";\nconst devtools = {};\nconst locales2 = {};\n',
   );
+  equal(withoutUnused('var l = __toESM(require("../locales/index.js"));'), "var l = __toESM(({}));");
   throws(() => withoutUnused('import { de } from "../locales/index.js";'), /change withoutUnused\(\)/);
+});
+
+Deno.test("a program that is carried as a script does as its module, whether V8 takes what it has of it or not", async () => {
+  await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
+  const folder = await Deno.makeTempDir({ dir: `${ROOT}/.cache`, prefix: "code-cache-test-" });
+  const script = scriptOf(
+    "var import_meta = {};\n" +
+      'const { basename } = require("node:path");\n' +
+      "module.exports = { told: (function () { return [this === undefined, basename(import_meta.url)]; })() };",
+  );
+  const compiled = new Script(script).createCachedData();
+  try {
+    for (const mayRead of [true, false]) {
+      const program = { name: "program", source: "", exports: ["told"], mayRead };
+      await Deno.writeTextFile(`${folder}/${scriptFile(program)}`, script);
+      await Deno.writeTextFile(`${folder}/program.js`, loaderOf(program));
+      await Deno.writeTextFile(
+        `${folder}/main.js`,
+        'import { told } from "./program.js"; console.log(JSON.stringify(told));',
+      );
+      for (const cache of [compiled, new Uint8Array(100)]) {
+        await Deno.writeFile(`${folder}/program.cache`, cache);
+        const { stdout, output } = await deno(
+          ["run", "--quiet", `--allow-read=${folder}`, "--unstable-raw-imports", `${folder}/main.js`],
+          { quiet: true },
+        );
+        equal(stdout, '[true,"program.js"]\n', output);
+      }
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("scriptOf() says when a bundle has import.meta in another way", () => {
+  throws(() => scriptOf("import_meta = null; import_meta.url;"), /change scriptOf\(\)/);
 });
 
 Deno.test("compile() leaves the executable of before when it can't make another, and nothing beside it", async () => {
