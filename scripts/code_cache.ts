@@ -4,8 +4,8 @@
  *
  * V8 keeps compiled code for scripts (`node:vm`), not for modules in a way that Deno would take along. So the programs of a node,
  * `serve` and the DNS worker, are bundled as one script each, and the module in their place runs it. They are run once when the
- * executable is made: as a node that takes the place of another one, is asked over UDP and TCP and gets requests. What V8 has
- * compiled by then is the cache. It is bytecode, fits this V8 with these flags, and V8 compiles as ever where it doesn't fit.
+ * executable is made: as a node that takes the place of another one, is asked over UDP and TCP, gets requests, and gives way to a
+ * third one. What V8 has compiled by then is the cache. It is bytecode, fits this V8 with these flags, and V8 compiles as ever where it doesn't fit.
  *
  * @module
  */
@@ -122,8 +122,8 @@ channel.onmessage = ({ data }) => {
 }
 
 /**
- * The main program of the recorder. `node DATABASE` runs a node; `record DATABASE DNS API FOLDER` takes its place, is asked, and
- * writes the caches; `check FOLDER` ends with 1 where V8 doesn't take one.
+ * The main program of the recorder. `node DATABASE` runs a node; `record DATABASE DNS API FOLDER` takes its place, is asked, gives way
+ * to a third one (`replace DATABASE DNS API`), and writes the caches; `check FOLDER` ends with 1 where V8 doesn't take one.
  */
 function recorder(): string {
   return `
@@ -139,6 +139,7 @@ if (task === "check") {
   Deno.exit(areTaken ? 0 : 1);
 }
 ` + recordedLoaderOf(SERVE) + `
+let next = null;
 const [db, dns = "127.0.0.1:0", api = "127.0.0.1:0", folder] = args;
 const terminal = { out: console.log, err: console.error, env: () => undefined, colour: false };
 const signals = {
@@ -179,11 +180,17 @@ async function record() {
   await all;
   const largest = recorded.sort((a, b) => b.length - a.length)[0];
   Deno.writeFileSync(folder + "/${cacheFile(DNS_WORKER)}", largest);
-  Deno.writeFileSync(folder + "/${cacheFile(SERVE)}", script.createCachedData());
-  Deno.exit(0);
+  const args = ["replace", db, dns, api];
+  next = new Deno.Command(Deno.execPath(), { args, stdout: "null", stderr: "null" }).spawn();
 }
-const flags = { config: db + ".yaml", db, dns: [dns], api, workers: 1, replace: task === "record" };
-Deno.exit(await serve(flags, { terminal, signals }));
+const flags = { config: db + ".yaml", db, dns: [dns], api, workers: 1, replace: task !== "node" };
+const exitCode = await serve(flags, { terminal, signals });
+if (next !== null) {
+  Deno.writeFileSync(folder + "/${cacheFile(SERVE)}", script.createCachedData());
+  next.kill();
+  await next.status;
+}
+Deno.exit(exitCode);
 `;
 }
 
