@@ -9,8 +9,6 @@
  *
  * @module
  */
-import { basename } from "node:path";
-import { run } from "./process.ts";
 
 /** A program that is carried with what V8 makes of it. */
 export interface CachedProgram {
@@ -139,6 +137,7 @@ if (task === "check") {
   Deno.exit(areTaken ? 0 : 1);
 }
 ` + recordedLoaderOf(SERVE) + `
+setTimeout(() => Deno.exit(1), ${LIFE_MS_MAX});
 let next = null;
 const [db, dns = "127.0.0.1:0", api = "127.0.0.1:0", folder] = args;
 const terminal = { out: console.log, err: console.error, env: () => undefined, colour: false };
@@ -194,8 +193,8 @@ Deno.exit(exitCode);
 `;
 }
 
-/** How long a node may take to start where an executable is made. */
-const START_MS_MAX = 60_000;
+/** How long a process of the recorder lives at most, whatever happens to the one that started it. */
+const LIFE_MS_MAX = 120_000;
 
 /**
  * Runs the programs whose scripts are in a folder, and writes there what V8 has made of them.
@@ -227,26 +226,28 @@ export async function recordCaches(
   await using first = await nodeOf(executable, database);
   const { dns: [dns], api } = first.ready;
   const answers = [dns!, api.replace(/^https?:\/\//, "")];
-  const { code, output } = await run(executable, ["record", database, ...answers, folder], {
-    ...{ quiet: true, timeoutMs: START_MS_MAX },
-  });
-  if (code !== 0) throw new Error(`${basename(executable)} ended with ${code}: ${output.trim()}`);
-  const { code: refused } = await run(executable, ["check", folder], { quiet: true });
-  if (refused !== 0) throw new Error("V8 doesn't take what it has compiled itself");
+  const recorded = await commandOf(executable, ["record", database, ...answers, folder]).output();
+  if (!recorded.success) {
+    throw new Error(`A node can't be recorded here: ${new TextDecoder().decode(recorded.stderr).trim()}`);
+  }
+  const { success: areTaken } = await commandOf(executable, ["check", folder]).output();
+  if (!areTaken) throw new Error("V8 doesn't take what it has compiled itself");
   await Deno.remove(own, { recursive: true });
+}
+
+/** The recorder, with none of the settings of this machine. */
+function commandOf(executable: string, args: readonly string[]): Deno.Command {
+  const stdio = { stdin: "null", stdout: "null", stderr: "piped" } as const;
+  return new Deno.Command(executable, {
+    ...{ args: [...args], clearEnv: true, env: { PLEIADES_LOG_FORMAT: "json" } },
+    ...stdio,
+  });
 }
 
 /** A node that runs until disposal. */
 async function nodeOf(executable: string, database: string) {
-  const child = new Deno.Command(executable, {
-    args: ["node", database],
-    env: { PLEIADES_LOG_FORMAT: "json" },
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
+  const child = commandOf(executable, ["node", database]).spawn();
   const answers = Promise.withResolvers<string>();
-  const late = setTimeout(() => answers.reject(new Error("A node doesn't answer in time")), START_MS_MAX);
   const read = async () => {
     let said = "";
     for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
@@ -258,7 +259,6 @@ async function nodeOf(executable: string, database: string) {
   };
   const reading = read();
   const end = async () => {
-    clearTimeout(late);
     try {
       child.kill("SIGKILL");
     } catch {
