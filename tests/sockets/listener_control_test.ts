@@ -2,7 +2,7 @@
 import { equal } from "node:assert/strict";
 import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import type { SocketAddress } from "../../src/ip.ts";
-import { arrived, oneIsLeft } from "../../src/sockets/listener_control.ts";
+import { arrived, ListenerControl, oneIsLeft } from "../../src/sockets/listener_control.ts";
 
 Deno.test({
   name:
@@ -28,6 +28,44 @@ Deno.test({
     equal(isLeft, false);
     older.close();
     await left;
+  },
+});
+
+Deno.test({
+  name: "of two listeners at each of several addresses the newer ones get all that comes",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    using listeners = new DisposableStack();
+    using control = new ListenerControl();
+    const listen = (hostname: string, port: number) =>
+      listeners.use(Deno.listen({ hostname, port, reusePort: true }));
+    const addresses: SocketAddress[] = [];
+    const newer: Deno.TcpListener[] = [];
+    const toOlder: Promise<string>[] = [];
+    for (const hostname of ["127.0.0.1", "127.0.0.2"]) {
+      const older = listen(hostname, 0);
+      const { port } = older.addr as Deno.NetAddr;
+      addresses.push({ hostname, port });
+      toOlder.push(
+        older.accept().then((connection) => {
+          connection.close();
+          return "the older one";
+        }, () => "closed"),
+      );
+      newer.push(listen(hostname, port));
+    }
+    control.steerToNewest(addresses);
+    for (const [i, address] of addresses.entries()) {
+      // Dealt out, all of them would come to one of two listeners once in a million.
+      for (let n = 0; n < 20; n++) {
+        using _client = await Deno.connect(address);
+        const accepted = newer[i]!.accept().then((connection) => {
+          connection.close();
+          return "the newer one";
+        }, () => "closed");
+        equal(await Promise.race([accepted, toOlder[i]!]), "the newer one");
+      }
+    }
   },
 });
 
