@@ -227,8 +227,9 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     const pace = pacer({ clock: this.#needs.clock, signal });
     try {
       for (let next = this.#changesLeft.shift(); next; next = this.#changesLeft.shift()) {
-        this.#write(next);
+        // First, so that what throws does so when there is somebody to tell that writing has ended.
         await pace();
+        this.#write(next);
       }
     } catch (cause) {
       if (!signal.aborted) throw cause;
