@@ -14,7 +14,7 @@ const SLOW: readonly string[] = [
   "tests/api/unix_server_test.ts",
   "tests/change/crash_test.ts",
   "tests/cluster/model_parts_test.ts",
-  ...["proof", "provider_files", "shared_registrations"].map((name) => `tests/discovery/${name}_test.ts`),
+  ...["provider_files", "shared_registrations"].map((name) => `tests/discovery/${name}_test.ts`),
   ...["encrypted", "fuzz", "streams", "worker"].map((name) => `tests/dns/${name}_test.ts`),
   "tests/gitops/signature_test.ts",
   "tests/webhooks/webhooks_test.ts",
