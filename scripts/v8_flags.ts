@@ -2,10 +2,11 @@
  * How V8 collects garbage in the executable, and in the nodes that proofs and tests start from the sources.
  *
  * A worker that answers DNS allocates next to nothing, and its heap of 9 MB needs no full collection. Left alone V8 makes one
- * all the same, when the process is quiet for eight seconds or as soon as the heap has doubled, and each keeps the worker from answering for
- * 15 to 40 ms when both processors are busy. So heaps begin with room, and none is made smaller in passing. In the main thread that
- * was the longest turn of all: 20 ms ten seconds after the start of a node with 100,000 services, whose heap of 60 MiB became one of
- * 30, while other collections of it take half of that (2026-11).
+ * all the same, when the process is quiet for eight seconds or as soon as the heap has doubled, and each keeps the worker from
+ * answering for 15 to 40 ms when both processors are busy. So heaps begin with room. More of it is memory: with 64 MB a node grew by
+ * 118 to 158 MiB when four others told it all they knew at once, with 32 by 56 to 96 (2026-11). And no heap is made smaller in
+ * passing: in the main thread that was the longest turn of all, 20 ms ten seconds after the start of a node with 100,000 services,
+ * whose heap of 60 MiB became one of 30; other collections of it take half of that.
  *
  * V8 marks what is still used in small steps, so that other work comes between them. But it asks for each step as a task, each of which asks
  * for the next, and Deno carries out all tasks there are before it goes on: together they are one turn of 20 to 50 ms in the main
@@ -16,4 +17,4 @@
 
 /** For `deno run --v8-flags=` and `deno compile --v8-flags=`. */
 export const V8_FLAGS =
-  "--v8-flags=--no-memory-reducer,--initial-old-space-size=64,--no-incremental-marking-task";
+  "--v8-flags=--no-memory-reducer,--initial-old-space-size=32,--no-incremental-marking-task";
