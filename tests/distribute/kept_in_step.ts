@@ -215,11 +215,18 @@ export async function keptInStep(options: RunOptions): Promise<RunSeen> {
   };
 }
 
+/** Samples that took longer are named. */
+const SLOW_MS = 300;
+
 /** What is known of a phase is told when it ends: the whole takes minutes. */
 function toldOf(samples: readonly Sample[]): string {
   const times = samples.map(({ toAnswerMs }) => toAnswerMs).sort((a, b) => a - b);
   const at = (share: number) => times[Math.ceil(times.length * share) - 1]?.toFixed(0);
-  return `event to answer of ${times.length}: half within ${at(0.5)} ms, 99 of 100 within ${at(0.99)} ms`;
+  const slowest = samples.map(({ toAnswerMs }, i) => ({ i, toAnswerMs }))
+    .filter(({ toAnswerMs }) => toAnswerMs > SLOW_MS)
+    .map(({ i, toAnswerMs }) => `${toAnswerMs.toFixed(0)} (${i})`);
+  return `event to answer of ${times.length}: half within ${at(0.5)} ms, 99 of 100 within ${at(0.99)} ms` +
+    (slowest.length > 0 ? `; slow, and which: ${slowest.slice(0, 10).join(", ")}` : "");
 }
 
 const ticks = (count: number) => Array.from({ length: count }, (_, i) => String(i));
