@@ -94,7 +94,7 @@ export function asking(program: string, isIn: (file: string) => boolean): Asking
     if (known !== undefined) return known;
     looked.set(file, false);
     const source = Deno.readTextFileSync(`${ROOT}/${file}`);
-    const imports = [...source.matchAll(/from "(\.[^"]+)"/g)]
+    const imports = [...source.matchAll(/ from "(\.[^"]+)";$/gm)]
       .map(([, path]) => new URL(path!, `file:///${file}`).pathname.slice(1))
       .filter((path) => path.startsWith("tests/") && path !== "tests/programs.ts");
     if (needed.test(source)) needing.add(file);
