@@ -438,6 +438,22 @@ testWith(["delv", "dig", "nats-server", "pdns_server"], "zones are kept in step"
       equal(cycles(), before + 1);
     });
 
+    await test.step("a zone that is fetched in vain goes where the primary has none of its name", async () => {
+      const clock = new ManualClock(Date.UTC(2026, 10, 18, 12));
+      await using timed = await installation.checker({ clock, isAlone: true });
+      await until(() => timed.metric("healthchecker_interval_health_cycles_total"), (count) => count > 0);
+      await eventOf(nats, "vain.test.");
+      for (const [i, syncer] of [first, second].entries()) {
+        await until(() => syncer.metric("secondarysyncer_failing_zones"), (count) => count === 1);
+        equal((await [one, two][i]!.api("GET", "/zones/vain.test.")).status, 200);
+      }
+      await clock.advance(3_600_000);
+      for (const server of [one, two]) await isGone(server, "vain.test");
+      for (const syncer of [first, second]) {
+        await until(() => syncer.metric("secondarysyncer_failing_zones"), (count) => count === 0);
+      }
+    });
+
     // From here on no step counts transfers: checks of these events may come late.
     await test.step("eight clients write at once: none is refused, and events of a zone come in its order", async () => {
       const connection = await connectAs(nats, "health-checker");
