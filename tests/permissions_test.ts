@@ -30,7 +30,7 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   write:
     "chmod chmodSync makeTempDir makeTempDirSync mkdir mkdirSync remove removeSync rename renameSync writeFile writeFileSync writeTextFile"
       .split(" "),
-  net: "connect connectTls listen listenDatagram listenTls connectNodeTcp connectNodeTls".split(" "),
+  net: "connect connectTls listen listenDatagram listenTls lookup connectNodeTcp connectNodeTls".split(" "),
   env: ["env"],
   ffi: ["dlopen", "UnsafePointer", "UnsafePointerView"],
   "sys=homedir": ["homedir"],

@@ -227,7 +227,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
     const pace = pacer({ clock: this.#needs.clock, signal });
     try {
       for (let next = this.#changesLeft.shift(); next; next = this.#changesLeft.shift()) {
-        // First, so that what throws does so when there is somebody to tell that writing has ended.
+        // First, so that what throws does so when the promise of all of it is kept.
         await pace();
         this.#write(next);
       }

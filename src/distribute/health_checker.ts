@@ -805,7 +805,7 @@ export class HealthChecker implements AsyncDisposable {
     secondary: Secondary,
     zone: string,
     held: PrimaryZone | null,
-    look: Pick<Look, "withDigests" | "isSure" | "count">,
+    look: Pick<Look, "withDigests" | "isSure" | "isWaited" | "count">,
   ): Promise<"done" | "unsure" | "under way"> {
     const { clock, intervals, log } = this.#needs;
     const states = await this.#states(secondary, [zone], look);
@@ -816,8 +816,9 @@ export class HealthChecker implements AsyncDisposable {
       ? (state === undefined ? null : { kind: "delete", zone, reason: "extra" })
       : orderFor(zone, { held, state, nowMs: clock.unixMs(), remainingMs: intervals.remainingMs });
     if (order === null) return "done";
-    // It is at work on it already, and what is ordered would be done a second time.
-    if (state?.isUnderWay) return "under way";
+    // It is at work on it already, and what is ordered would be done a second time. But what the primary hasn't is fetched in
+    // vain, again and again.
+    if (state?.isUnderWay && !(look.isWaited && order.kind === "delete")) return "under way";
     if (!look.isSure) return "unsure";
     if (this.#isUnderWay(secondary, order, [held, state])) return "done";
     log.info("A secondary isn't in step", {

@@ -71,14 +71,14 @@ export class ZoneQueue<Job> implements AsyncDisposable {
     return this.#lines.size;
   }
 
-  /** Zones that are worked on, but for those whose last job failed: what is tried again may be so for ever. */
-  *atWork(): Generator<string> {
-    for (const [zone, { failures }] of this.#lines) if (failures === 0) yield zone;
+  /** Those zones. */
+  zones(): Iterable<string> {
+    return this.#lines.keys();
   }
 
-  /** Whether a zone is one of those. */
-  isAtWork(zone: string): boolean {
-    return this.#lines.get(zone)?.failures === 0;
+  /** Whether something of a zone runs or waits. */
+  has(zone: string): boolean {
+    return this.#lines.has(zone);
   }
 
   /** Has a job done; takes the place of one of the same zone that waits. */

@@ -482,7 +482,7 @@ export class SecondarySyncer implements AsyncDisposable {
 
   /** Zones of those that are asked about, `null` = all, of which something is done or waits. */
   #underWay(zones: readonly string[] | null): string[] {
-    return zones === null ? [...this.#queue.atWork()] : zones.filter((zone) => this.#queue.isAtWork(zone));
+    return zones === null ? [...this.#queue.zones()] : zones.filter((zone) => this.#queue.has(zone));
   }
 
   async #states(request: ZoneStateRequest): Promise<Map<string, ZoneState>> {
@@ -529,7 +529,7 @@ export class SecondarySyncer implements AsyncDisposable {
   async #known(zone: string): Promise<ZoneState | null> {
     const kept = this.#kept.get(zone);
     // What it holds doesn't count while it is worked on.
-    if (this.#queue.isAtWork(zone)) return { serial: kept?.serial ?? null, isForeign: false };
+    if (this.#queue.has(zone)) return { serial: kept?.serial ?? null, isForeign: false };
     if (kept === undefined) return null;
     // It was answered a moment ago, and the check of its own event asks for it.
     const sinceSeconds = this.#needs.clock.unixMs() / 1000 - kept.lastCheck;
