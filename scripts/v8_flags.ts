@@ -4,7 +4,7 @@
  * A worker that answers DNS allocates next to nothing, and its heap of 9 MB needs no full collection. Left alone V8 makes one
  * all the same, when the process is quiet for eight seconds or as soon as the heap has doubled, and each keeps the worker from
  * answering for 15 to 40 ms when both processors are busy. So heaps begin with room. More of it is memory: with 64 MB a node grew by
- * 118 to 158 MiB when four others told it all they knew at once, with 32 by 56 to 96 (2026-11). And no heap is made smaller in
+ * 100 to 160 MiB when four others told it all they knew at once, with 32 by 56 to 96 (2026-11). And no heap is made smaller in
  * passing: in the main thread that was the longest turn of all, 20 ms ten seconds after the start of a node with 100,000 services,
  * whose heap of 60 MiB became one of 30; other collections of it take half of that.
  *
