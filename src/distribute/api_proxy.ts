@@ -9,6 +9,7 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { Turns } from "../turns.ts";
 import {
   answerHead,
   type Header,
@@ -69,12 +70,13 @@ const WAITING_MAX = 1_024;
 /** Hands requests on. */
 export class ApiProxy {
   readonly #needs: ApiProxyNeeds;
-  readonly #waiting: (() => void)[] = [];
-  #writing = 0;
+  /** Of changes, to PowerDNS. */
+  readonly #turns: Turns;
 
   /** Connects to nothing before there is a request. */
   constructor(needs: ApiProxyNeeds) {
     this.#needs = needs;
+    this.#turns = new Turns(needs.writesAtOnce);
   }
 
   /** Serves a connection until it ends; closes it, and never fails. */
@@ -141,19 +143,13 @@ export class ApiProxy {
     if (request.method === "GET" || request.method === "HEAD" || request.method === "OPTIONS") {
       return { answer: await this.#forward(request), event: null };
     }
-    if (this.#waiting.length >= WAITING_MAX) {
+    if (this.#turns.waiting >= WAITING_MAX) {
       return { answer: refusal(503, "Too many changes wait for PowerDNS"), event: null };
     }
-    await this.#turn();
-    try {
+    return await this.#turns.take(async () => {
       const answer = await this.#forward(request);
       return { answer, event: this.#eventOf(request, answer) };
-    } finally {
-      // The turn is handed on: one that comes just now must not go beside the one that waits.
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#writing--;
-      else next();
-    }
+    });
   }
 
   /** What others are to be told; `null` = nothing. */
@@ -173,13 +169,6 @@ export class ApiProxy {
     publish(subjects.events[kind], encodeEvent({ kind, zone, atMs: clock.unixMs(), serial, epoch: null }));
     metrics.events.labels(METRIC_WORD[kind]).inc();
     log.info("Zone changed", { zone, kind });
-  }
-
-  /** Resolves when the change may go to PowerDNS, in the order of coming. */
-  async #turn(): Promise<void> {
-    if (this.#writing >= this.#needs.writesAtOnce) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else this.#writing++;
   }
 
   async #forward({ method, target, headers, body }: Request): Promise<Answer> {
