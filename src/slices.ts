@@ -11,6 +11,14 @@ const SLICE_MS = 4;
 /** How long one is at least, however many there are: what a turn of the event loop costs must be little beside it. */
 const SLICE_MIN_MS = 1;
 
+/** What slices are measured with, and what ends the work early. */
+export interface SliceTerms {
+  /** Says how long a slice has been, and when it is another's turn. */
+  readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
+  /** The work ends when it is aborted. */
+  readonly signal: AbortSignal;
+}
+
 /** How many works are being done, which all have a slice in each turn of the event loop. */
 let underWay = 0;
 
@@ -32,7 +40,7 @@ export function toEnd<Result>(work: Iterator<unknown, Result>): Result {
  */
 export async function inSlices<Result>(
   work: Generator<unknown, Result>,
-  { clock, signal }: { readonly clock: Pick<Clock, "monotonicMs" | "sleep">; readonly signal: AbortSignal },
+  { clock, signal }: SliceTerms,
 ): Promise<Result> {
   underWay++;
   try {
@@ -59,7 +67,7 @@ export async function inSlices<Result>(
  * @throws the signal's reason when it is aborted
  */
 export function pacer(
-  { clock, signal }: { readonly clock: Pick<Clock, "monotonicMs" | "sleep">; readonly signal: AbortSignal },
+  { clock, signal }: SliceTerms,
 ): () => Promise<void> {
   let untilMs = clock.monotonicMs() + sliceMs();
   return async () => {

@@ -46,7 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   port: [],
   slices: ["clock"],
   turns: [],
-  telemetry: ["ip", "clock"],
+  telemetry: ["ip", "clock", "slices"],
   sockets: [],
   wire: [],
   dns_client: ["wire"],

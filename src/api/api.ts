@@ -66,14 +66,17 @@ export function createMetricsApp({ expose, access, log }: MetricsParts): Hono {
   app.onError((error, c) => failed(error, c, { log }));
   app.notFound((c) => failed(new ApiProblem(404, `Nothing is at ${c.req.path} (see /metrics)`), c, { log }));
   app.use(refuseForeignPages(access));
-  app.get(METRICS_PATH, (c) => c.text(expose(), 200, { "content-type": EXPOSITION_CONTENT_TYPE }));
+  app.get(
+    METRICS_PATH,
+    async (c) => c.text(await expose(), 200, { "content-type": EXPOSITION_CONTENT_TYPE }),
+  );
   return app;
 }
 
 /** What `createMetricsApp` works with. */
 export interface MetricsParts {
   /** Gives the exposition. */
-  readonly expose: () => string;
+  readonly expose: () => Promise<string>;
   /** Whether the listener is on a loopback address: then foreign `Host` names are refused here too. */
   readonly access: Pick<Access, "loopback" | "hostnames">;
   /** Gets failures. */

@@ -254,11 +254,11 @@ function serve(app: OpenAPIHono, { node, store, clock, exposeMetrics, version, p
     if (reason !== null) throw new ApiProblem(503, reason);
     return c.json({ status: "ok" as const }, 200);
   });
-  app.openapi(routes.metrics, (c) => {
+  app.openapi(routes.metrics, async (c) => {
     if (!exposeMetrics) {
       throw new ApiProblem(404, "Metrics are not served here (see metrics.* in the settings)");
     }
-    return c.text(exposeMetrics(), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
+    return c.text(await exposeMetrics(), 200, { "content-type": EXPOSITION_CONTENT_TYPE });
   });
   app.openapi(routes.status, (c) => {
     const { node: self, cluster, uptimeSeconds, dns, health, peers, nats, poolsDown, license } = node

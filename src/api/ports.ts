@@ -37,7 +37,7 @@ export interface ApiParts {
   /** Says why answers are what they are. */
   readonly explainer: ExplainPort;
   /** The Prometheus exposition; `null` = `/metrics` isn't served here. */
-  readonly exposeMetrics: (() => string) | null;
+  readonly exposeMetrics: (() => Promise<string>) | null;
   /** Told of every answered request; `null` = they aren't counted. */
   readonly observe: ((request: ObservedRequest) => void) | null;
   /** Requests at debug, failures at error. */

@@ -154,6 +154,9 @@ export async function serveControl(
     "route",
     "status",
   ]);
+  const ending = new AbortController();
+  lifetime.defer(() => ending.abort());
+  const expose = () => registry.exposeInSlices({ clock: ground.clock, signal: ending.signal });
   const auth = { tokens: api.tokens, loopback: isLoopback(parseIp(api.listenAddr)!) };
   const { store, clock } = ground;
   const credentials = new KnownTokens({ access: auth, store, clock, log });
@@ -170,7 +173,7 @@ export async function serveControl(
       publisher: core.answers.publisher,
       engine: engineOptions(ground.settings()),
     })),
-    exposeMetrics: metrics.enablePrometheus && !sockets.metrics ? () => registry.expose() : null,
+    exposeMetrics: metrics.enablePrometheus && !sockets.metrics ? expose : null,
     observe: ({ method, route, status }) => requests.labels(method, route, String(status)).inc(),
     log,
     clock: ground.clock,
@@ -183,7 +186,7 @@ export async function serveControl(
   });
   if (sockets.metrics) {
     const access = { loopback: isLoopback(parseIp(metrics.listenAddr!)!) };
-    sockets.metrics.serve(createMetricsApp({ expose: () => registry.expose(), access, log }));
+    sockets.metrics.serve(createMetricsApp({ expose, access, log }));
   }
   if (providers !== null) lifetime.use(await serveProviders(providers, parts, sockets));
 }

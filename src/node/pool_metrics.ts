@@ -34,17 +34,27 @@ export function registerPoolMetrics(
     "Enabled members of a pool that are not known to be unhealthy.",
     ["pool", "pool_id"],
   );
-  registry.onCollect(() => {
-    total.clear();
-    healthy.clear();
-    if (store.counts().pools > POOL_METRICS_MAX) return;
-    for (const pool of store.pools.each()) {
+  registry.onCollect(function* () {
+    const isTooMany = store.counts().pools > POOL_METRICS_MAX;
+    const counted: {
+      readonly name: string;
+      readonly id: string;
+      readonly members: number;
+      readonly up: number;
+    }[] = [];
+    for (const pool of isTooMany ? [] : store.pools.oneByOne()) {
       const enabled = pool.members.filter((member) => member.enabled);
       const up = enabled.filter((member) =>
         health.memberHealth(pool, { ...member, forcedUp: false }).state !== "unhealthy"
       );
-      total.labels(pool.name, pool.id).set(enabled.length);
-      healthy.labels(pool.name, pool.id).set(up.length);
+      counted.push({ name: pool.name, id: pool.id, members: enabled.length, up: up.length });
+      yield;
+    }
+    total.clear();
+    healthy.clear();
+    for (const { name, id, members, up } of counted) {
+      total.labels(name, id).set(members);
+      healthy.labels(name, id).set(up);
     }
   });
 }

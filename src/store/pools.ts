@@ -113,10 +113,21 @@ export class Pools {
     }
   }
 
-  /** Every pool that has a health check, with all its parts. */
-  *checked(): Generator<Pool> {
-    const ids = this.#database.all<{ id: string }>("SELECT pool_id AS id FROM health_checks");
-    for (const { id } of ids) yield this.whole(id)!;
+  /** The same, each as it is when its turn comes: others may commit in between. */
+  oneByOne(): Generator<Pool> {
+    return this.#wholes("SELECT id FROM pools ORDER BY name");
+  }
+
+  /** Every pool that has a health check, with all its parts, each as it is when its turn comes. */
+  checked(): Generator<Pool> {
+    return this.#wholes("SELECT pool_id AS id FROM health_checks");
+  }
+
+  *#wholes(selectIds: string): Generator<Pool> {
+    for (const { id } of this.#database.all<{ id: string }>(selectIds)) {
+      const pool = this.whole(id);
+      if (pool !== null) yield pool;
+    }
   }
 
   /** How many there are. */

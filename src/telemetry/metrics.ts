@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { inSlices, type SliceTerms, toEnd } from "../slices.ts";
 
 /** The value of `Content-Type` for what `Registry.expose` returns. */
 export const EXPOSITION_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -37,7 +38,9 @@ export class Registry {
   readonly #families = new Map<string, Carrier & { expose(lines: string[]): void }>();
   #carried: CarriedMetrics = {};
   #held: string | null = null;
-  readonly #collectors: (() => void)[] = [];
+  /** What is being written for those who ask at this moment. */
+  #exposing: Promise<string> | null = null;
+  readonly #collectors: (() => Generator<unknown, void> | void)[] = [];
   readonly #dropped: Family<readonly ["metric"], Counter>;
 
   /**
@@ -120,8 +123,11 @@ export class Registry {
     return this.#family({ name, help, type: "histogram" }, labelNames ?? [], () => new Histogram(bounds));
   }
 
-  /** Calls `fn` before each exposition, so that it can bring values up to date. */
-  onCollect(fn: () => void): void {
+  /**
+   * Calls `fn` before each exposition, so that it can bring values up to date. What takes its time is a generator, which sets
+   * them at its end: two may be under way at once.
+   */
+  onCollect(fn: () => Generator<unknown, void> | void): void {
     this.#collectors.push(fn);
   }
 
@@ -140,6 +146,25 @@ export class Registry {
   expose(): string {
     if (this.#held !== null) return this.#held;
     this.collect();
+    return this.#text();
+  }
+
+  /**
+   * The same a slice at a time, so that nothing else on the thread waits; who asks meanwhile gets the same text.
+   *
+   * @throws the signal's reason when it is aborted
+   */
+  exposeInSlices(terms: SliceTerms): Promise<string> {
+    this.#exposing ??= this.#exposeInSlices(terms).finally(() => this.#exposing = null);
+    return this.#exposing;
+  }
+
+  async #exposeInSlices(terms: SliceTerms): Promise<string> {
+    if (this.#held === null) await inSlices(this.#collecting(), terms);
+    return this.#held ?? this.#text();
+  }
+
+  #text(): string {
     const lines: string[] = [];
     for (const name of this.names()) this.#families.get(name)!.expose(lines);
     return `${lines.join("\n")}\n`;
@@ -147,7 +172,14 @@ export class Registry {
 
   /** Brings all values up to date, from whatever is asked for them. */
   collect(): void {
-    for (const collect of this.#collectors) collect();
+    toEnd(this.#collecting());
+  }
+
+  *#collecting(): Generator<unknown, void> {
+    for (const collect of this.#collectors) {
+      yield* collect() ?? [];
+      yield;
+    }
   }
 
   /**

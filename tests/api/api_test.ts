@@ -212,7 +212,7 @@ Deno.test("every answer forbids sniffing, storing and embedding", async () => {
 Deno.test("a listener for metrics serves nothing else", async () => {
   using world = apiWorld();
   const app = createMetricsApp({
-    expose: () => "pleiades_up 1\n",
+    expose: () => Promise.resolve("pleiades_up 1\n"),
     access: { loopback: true },
     log: world.parts.log,
   });

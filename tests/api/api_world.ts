@@ -92,7 +92,7 @@ export function apiWorld(overrides: Partial<ApiParts> = {}): ApiWorld {
       unready: () => null,
     },
     explainer: worldOf({ pools: [], services: [] }).explainer,
-    exposeMetrics: () => "pleiades_up 1\n",
+    exposeMetrics: () => Promise.resolve("pleiades_up 1\n"),
     observe: null,
     log,
     clock,

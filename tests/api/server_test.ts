@@ -134,7 +134,8 @@ Deno.test("a body that breaks off or doesn't come changes nothing, and is no err
 Deno.test("the listener for metrics alone refuses foreign pages as the API does", async () => {
   await using metrics = listening(
     {},
-    ({ parts: { log } }) => createMetricsApp({ expose: () => "up 1\n", access: { loopback: true }, log }),
+    ({ parts: { log } }) =>
+      createMetricsApp({ expose: () => Promise.resolve("up 1\n"), access: { loopback: true }, log }),
   );
   const get = (host: string) => rawRequest(metrics.port, `GET /metrics HTTP/1.1\r\nHost: ${host}\r\n`);
   assert.match(await get("localhost"), /^HTTP\/1\.1 200 [^]*up 1\n$/);

@@ -31,7 +31,7 @@ function samples(pools: number): readonly string[] {
   using store = Store.memory();
   const counts = store.counts();
   store.counts = () => ({ ...counts, pools });
-  store.pools.each = function* () {
+  store.pools.oneByOne = function* () {
     yield WEB;
   };
   const registry = new Registry({});

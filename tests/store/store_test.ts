@@ -212,6 +212,21 @@ Deno.test("two streams of pools at a time don't disturb each other", () => {
   assert.deepEqual(pairs, ["mail mail", "mail web", "web mail", "web web"]);
 });
 
+Deno.test("of pools that come one by one each is what it is at its turn, and one that has gone is passed over", () => {
+  using store = Store.memory();
+  fill(store, [...WORLD, createPool(3, { name: "zzz" }), createPool(4, { name: "app" })]);
+  const seen: unknown[] = [];
+  for (const { name, members } of store.pools.oneByOne()) {
+    seen.push([name, members.length]);
+    if (name !== "app") continue;
+    fill(store, [
+      { kind: "deletePool", id: id(2) },
+      createMember(13, 3, { ipAddress: "192.0.2.13" }),
+    ]);
+  }
+  assert.deepEqual(seen, [["app", 0], ["web", 2], ["zzz", 1]]);
+});
+
 Deno.test("a stream that is left early doesn't stop the next commit", () => {
   using store = Store.memory();
   fill(store);

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { systemClock } from "../../src/clock.ts";
 import { Registry } from "../../src/telemetry/metrics.ts";
 import { registerProcessMetrics } from "../../src/telemetry/process.ts";
 import { ManualClock } from "../clock.ts";
@@ -215,4 +216,50 @@ Deno.test("a text that is held stays as it was, and is made again afterwards", (
     assert.match(registry.expose(), /requests_total\{.*\} 0\n/);
   }
   assert.match(registry.expose(), /requests_total\{.*\} 1\n/);
+});
+
+Deno.test("exposeInSlices() gives others their turn between what is collected, and one text to all that ask meanwhile", async () => {
+  const manual = new ManualClock();
+  let workedMs = 0;
+  const clock = { monotonicMs: () => workedMs, sleep: manual.sleep.bind(manual) };
+  const { signal } = new AbortController();
+  const registry = new Registry({});
+  const total = registry.gauge("pleiades_x", "X.");
+  let begun = 0;
+  registry.onCollect(function* () {
+    const number = ++begun;
+    for (let i = 0; i < 10; i++) {
+      workedMs += 3;
+      yield;
+    }
+    total.labels().set(number);
+  });
+  const texts = [registry.exposeInSlices({ clock, signal }), registry.exposeInSlices({ clock, signal })];
+  assert.equal(workedMs, 6, "two steps are a slice");
+  assert.match(registry.expose(), /^pleiades_x 2$/m, "who asks for all of it at once has it");
+  await manual.advance(0);
+  const [first, second] = await Promise.all(texts);
+  assert.match(first!, /^pleiades_x 1$/m);
+  assert.equal(first, second);
+  assert.equal(begun, 2);
+  const third = registry.exposeInSlices({ clock, signal });
+  using _ = registry.holdText();
+  await manual.advance(0);
+  assert.match(await third, /^pleiades_x 4$/m);
+  assert.equal(await registry.exposeInSlices({ clock, signal }), await third, "text that is held stays");
+  assert.equal(begun, 4);
+});
+
+Deno.test("exposeInSlices() ends with its signal, and is there again for the next one", async () => {
+  let nowMs = 0;
+  const manual = new ManualClock();
+  const clock = { monotonicMs: () => nowMs += 1_000, sleep: manual.sleep.bind(manual) };
+  const ending = new AbortController();
+  const registry = new Registry({});
+  registry.onCollect(() => ending.abort(new Error("the node ends")));
+  await assert.rejects(registry.exposeInSlices({ clock, signal: ending.signal }), {
+    message: "the node ends",
+  });
+  const { signal } = new AbortController();
+  assert.match(await registry.exposeInSlices({ clock: systemClock, signal }), /^# HELP /);
 });
