@@ -34,7 +34,7 @@ export interface Evidence {
   readonly healthy: number;
   /** Peers that find it unhealthy. */
   readonly unhealthy: number;
-  /** Active peers that have had time to find something and don't report it. */
+  /** Active peers that have had time to find something and don't report it; counted where the policy is `global-quorum`. */
   readonly silent: number;
   /** Whether this node itself has had that time. */
   readonly isOwnDue: boolean;
