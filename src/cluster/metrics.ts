@@ -1,5 +1,5 @@
 /** @module The metrics of what nodes tell each other. */
-import type { Registry } from "../telemetry/metrics.ts";
+import type { Counter, Family, Registry } from "../telemetry/metrics.ts";
 
 /** The buckets, as labels have them. */
 export type BucketName = "health" | "membership";
@@ -69,8 +69,22 @@ export function registerClusterMetrics(
   return {
     published: (type) => published.labels(type).inc(),
     received: (type) => received.labels(type).inc(),
-    put: (bucket, result) => put.labels(bucket, result).inc(),
-    got: (bucket, result) => got.labels(bucket, result).inc(),
+    put: counting(put),
+    got: counting(got),
     merged: (seconds) => lag.observe(seconds),
+  };
+}
+
+/** Counts by bucket and result. Values come by ten thousands, and to look for a series takes more memory than to read one. */
+function counting(
+  family: Family<readonly ["bucket", "result"], Counter>,
+): (bucket: BucketName, result: "ok" | "error") => void {
+  const known = new Map<string, Map<string, Counter>>();
+  return (bucket, result) => {
+    let ofBucket = known.get(bucket);
+    if (ofBucket === undefined) known.set(bucket, ofBucket = new Map());
+    let series = ofBucket.get(result);
+    if (series === undefined) ofBucket.set(result, series = family.labels(bucket, result));
+    series.inc();
   };
 }
