@@ -10,11 +10,18 @@
  *
  * @module
  */
-import { jetstream, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
-import { type KV, Kvm, type KvWatchEntry } from "@nats-io/kv";
+import {
+  DeliverPolicy,
+  jetstream,
+  type JetStreamClient,
+  jetstreamManager,
+  type StreamInfo,
+} from "@nats-io/jetstream";
+import { type KV, Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { anySignal } from "../any_signal.ts";
 import type { Clock } from "../clock.ts";
+import { type ValueStore, ValueWriter } from "./value_writer.ts";
 import { VALUE_SIZE_MAX } from "./wire_format.ts";
 
 /** How long a request to JetStream may take, milliseconds; a bucket of ten thousand keys answers in a few. */
@@ -26,9 +33,9 @@ const RETRY_FIRST_MS = 100;
 /** The buckets of a session. */
 export interface Buckets {
   /** What each node's probes found. */
-  readonly health: KV;
+  readonly health: ValueStore;
   /** The nodes. */
-  readonly membership: KV;
+  readonly membership: ValueStore;
 }
 
 /** What buckets are opened with. */
@@ -37,6 +44,8 @@ export interface BucketTerms {
   readonly healthBucket: string;
   /** The name of the other. */
   readonly membershipBucket: string;
+  /** Where answers to this node's requests come in. */
+  readonly inboxPrefix: string;
   /** JetStream domain; `null` = the server's own. */
   readonly domain: string | null;
   /** Servers that keep a copy of buckets that are made. */
@@ -75,6 +84,13 @@ export async function watchBuckets(
     readonly isOverflowed: () => boolean;
   },
 ): Promise<void> {
+  const { domain, inboxPrefix } = terms;
+  // For as long as the connection lasts: what is under way is kept, whether or not a watch ends meanwhile.
+  using writer = new ValueWriter(
+    connection,
+    { bucket: terms.healthBucket, domain, inboxPrefix, timeoutMs: REQUEST_TIMEOUT_MS },
+    clock,
+  );
   for (let failures = 0; !signal.aborted;) {
     const ended = new AbortController();
     const end = anySignal([signal, ended.signal]);
@@ -85,7 +101,8 @@ export async function watchBuckets(
         ...(terms.domain !== null && { domain: terms.domain }),
       });
       const manager = await jetstreamManager(connection, options());
-      const { health, membership } = await openBuckets(new Kvm(jetstream(connection, options())), terms);
+      const client = jetstream(connection, options());
+      const membership = await openBuckets(new Kvm(client), terms);
       const info = (bucket: string) => manager.streams.info(`KV_${bucket}`);
       const [first, other] = await Promise.all([info(terms.healthBucket), info(terms.membershipBucket)]);
       const remarks = [
@@ -93,10 +110,10 @@ export async function watchBuckets(
         shapeFault(other, { ageMs: null, replicas: terms.replicas }),
       ];
       for (const remark of remarks) if (remark !== null) listener.remark(remark);
-      const watch = new Watch(first, await health.watch({ key: ">" }), listener);
+      const watch = await watchBucket(client, first, listener);
       if (first.state.messages === 0) listener.caughtUp();
       try {
-        listener.opened({ health, membership });
+        listener.opened({ health: writer, membership });
         failures = 0;
         while (!end.aborted) {
           await clock.sleep(terms.lookMs, end);
@@ -117,7 +134,8 @@ export async function watchBuckets(
   }
 }
 
-async function openBuckets(kvm: Kvm, terms: BucketTerms): Promise<Buckets> {
+/** Makes the buckets where there are none; gives that of the nodes. */
+async function openBuckets(kvm: Kvm, terms: BucketTerms): Promise<KV> {
   const { healthBucket, membershipBucket, healthAgeMs, membershipAgeMs, replicas } = terms;
   const open = async (name: string, ttl: number, description: string) => {
     const options = { history: 1, ttl, replicas, maxValueSize: VALUE_SIZE_MAX, description };
@@ -129,11 +147,11 @@ async function openBuckets(kvm: Kvm, terms: BucketTerms): Promise<Buckets> {
       return await kvm.create(name, options);
     }
   };
-  const [health, membership] = await Promise.all([
+  const [, membership] = await Promise.all([
     open(healthBucket, healthAgeMs, "Pleiades: what each node's probes found"),
     open(membershipBucket, membershipAgeMs, "Pleiades: the nodes"),
   ]);
-  return { health, membership };
+  return membership;
 }
 
 /** What of a bucket makes it unfit or wasteful, with the fix; `null` = nothing. */
@@ -160,11 +178,61 @@ function shapeFault(
   return null;
 }
 
+/** A value that was delivered to a watch. */
+export interface Delivered {
+  readonly key: string;
+  /** Empty = the key was deleted. */
+  readonly value: Uint8Array;
+  /** Its sequence in the stream. */
+  readonly revision: number;
+  /** How many wait behind it. */
+  readonly pending: number;
+}
+
+/** What delivers to a watch, until it is stopped or ends by itself. */
+export interface Delivery {
+  readonly stop: () => void;
+  readonly closed: () => Promise<unknown>;
+}
+
+/**
+ * Begins to watch a bucket. The library's own watch keeps each value in a queue and an entry, of which a node that learns what others
+ * find at ten thousand addresses each would make a hundred thousand.
+ *
+ * @param first of the bucket, before the watch begins
+ */
+export async function watchBucket(
+  client: JetStreamClient,
+  first: StreamInfo,
+  listener: Pick<WatchListener, "entry" | "caughtUp">,
+): Promise<Watch> {
+  const prefix = first.config.name.replace(/^KV_/, "$KV.") + ".";
+  const consumer = await client.consumers.getPushConsumer(first.config.name, {
+    deliver_policy: DeliverPolicy.LastPerSubject,
+    filter_subjects: `${prefix}>`,
+  });
+  const watch = new Watch(first, (await consumer.info(true)).num_pending, listener);
+  watch.follow(
+    await consumer.consume({
+      callback: ({ subject, data, headers, info: { streamSequence: revision, pending } }) => {
+        // A value has no headers; a key that was deleted, or is too old, says so in them.
+        const value = headers === undefined ? data : NOTHING;
+        watch.take({ key: subject.slice(prefix.length), value, revision, pending });
+      },
+    }),
+  );
+  return watch;
+}
+
+const NOTHING = new Uint8Array(0);
+
 /** A watch, and how far it has come. */
 export class Watch implements AsyncDisposable {
   readonly #first: StreamInfo;
-  readonly #entries: Awaited<ReturnType<KV["watch"]>>;
-  readonly #reading: Promise<void>;
+  readonly #listener: Pick<WatchListener, "entry" | "caughtUp">;
+  /** Values that there were when it began and that haven't come yet. */
+  #kept: number;
+  #delivery: Delivery | null = null;
   #reached = 0;
   #isCaughtUp = false;
   /** At the look before: what it should have come to. */
@@ -173,15 +241,18 @@ export class Watch implements AsyncDisposable {
   #before = 0;
   #isOver = false;
 
-  /** Begins to tell. @param first of the bucket, before the watch began */
-  constructor(
-    first: StreamInfo,
-    entries: Awaited<ReturnType<KV["watch"]>>,
-    listener: Pick<WatchListener, "entry" | "caughtUp">,
-  ) {
+  /** Of which nothing has come. @param first of the bucket, before it began @param kept values that there were then */
+  constructor(first: StreamInfo, kept: number, listener: Pick<WatchListener, "entry" | "caughtUp">) {
     this.#first = first;
-    this.#entries = entries;
-    this.#reading = this.#read(listener);
+    this.#kept = kept;
+    this.#listener = listener;
+  }
+
+  /** Ends with what delivers to it. */
+  follow(delivery: Delivery): void {
+    this.#delivery = delivery;
+    const over = () => void (this.#isOver = true);
+    delivery.closed().then(over, over);
   }
 
   /** Whether it delivers no more, of a bucket that is so now. */
@@ -195,31 +266,24 @@ export class Watch implements AsyncDisposable {
     return (isStill && this.#reached < wasExpected) || state.last_seq < this.#reached;
   }
 
-  /** Tells no more. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#entries.stop();
-    await this.#reading;
-  }
-
-  async #read(listener: Pick<WatchListener, "entry" | "caughtUp">): Promise<void> {
-    try {
-      for await (const entry of this.#entries) this.#take(entry, listener);
-    } catch {
-      // It has ended, which the next look sees.
-    }
-    this.#isOver = true;
-  }
-
-  #take(
-    { key, operation, revision, delta, isUpdate, value }: KvWatchEntry,
-    { entry, caughtUp }: Pick<WatchListener, "entry" | "caughtUp">,
-  ): void {
+  /** Tells of what came. */
+  take({ key, value, revision, pending }: Delivered): void {
+    if (this.#isOver) return;
     this.#reached = Math.max(this.#reached, revision);
-    entry(key, operation === "PUT" ? value : new Uint8Array(0));
+    this.#kept--;
+    this.#listener.entry(key, value);
     // While others write, more waits each time than when it began, and it is never nothing.
-    if (this.#isCaughtUp || (delta !== 0 && !isUpdate)) return;
+    if (this.#isCaughtUp || (pending !== 0 && this.#kept > 0)) return;
     this.#isCaughtUp = true;
     this.#reached = Math.max(this.#reached, this.#first.state.last_seq);
-    caughtUp();
+    this.#listener.caughtUp();
+  }
+
+  /** Tells no more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    this.#delivery?.stop();
+    // Why it ended doesn't matter any more.
+    await this.#delivery?.closed().catch(() => {});
   }
 }

@@ -14,7 +14,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import type { Clock } from "../clock.ts";
 import { natsFault } from "../nats/fault.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { Watch } from "./health_bucket.ts";
+import { watchBucket } from "./health_bucket.ts";
 import type { SharedValues, ValuesListener } from "./port.ts";
 import { wireNames } from "./wire_format.ts";
 
@@ -108,7 +108,8 @@ export class NodeValues implements SharedValues {
     });
     const { discoveryBucket: bucket } = wireNames(cluster, node);
     const manager = await jetstreamManager(connection, options());
-    const kvm = new Kvm(jetstream(connection, options()));
+    const client = jetstream(connection, options());
+    const kvm = new Kvm(client);
     const open = () =>
       kvm.create(bucket, {
         ...{ history: 1, ttl: ttlMs, replicas },
@@ -131,7 +132,7 @@ export class NodeValues implements SharedValues {
       listener.standing(true);
     };
     const entry = (key: string, value: Uint8Array) => this.#take(key, value, listener);
-    const watch = new Watch(first, await kv.watch({ key: ">" }), { entry, caughtUp });
+    const watch = await watchBucket(client, first, { entry, caughtUp });
     this.#kv = kv;
     try {
       if (first.state.messages === 0) caughtUp();

@@ -5,10 +5,10 @@
  *
  * @module
  */
-import type { KV } from "@nats-io/kv";
 import { type Clock, rfc3339 } from "../clock.ts";
 import type { LocalReport, LocalReports } from "../health/peers.ts";
 import { inSlices, pacer } from "../slices.ts";
+import type { ValueStore } from "./value_writer.ts";
 import {
   encodeEvent,
   encodeValue,
@@ -85,7 +85,7 @@ export class Publisher implements AsyncDisposable {
   readonly #hearing: Disposable;
   readonly #sweeping: Promise<void>;
   #send: Send | null = null;
-  #bucket: KV | null = null;
+  #bucket: ValueStore | null = null;
   /** Addresses whose value isn't as it should be. */
   readonly #unwritten = new Set<string>();
   /** Addresses whose value is being written. */
@@ -159,7 +159,7 @@ export class Publisher implements AsyncDisposable {
   }
 
   /** Writes all there is to this bucket, and from now on what changes. */
-  bucketOpened(bucket: KV): void {
+  bucketOpened(bucket: ValueStore): void {
     this.#bucket = bucket;
     for (const address of this.#own.keys()) this.#unwritten.add(address);
     this.#write();
@@ -321,7 +321,7 @@ export class Publisher implements AsyncDisposable {
   }
 
   /** Whether it could be written; if not, it will be tried again. */
-  async #writeOne(bucket: KV, address: string): Promise<boolean> {
+  async #writeOne(bucket: ValueStore, address: string): Promise<boolean> {
     const { node, boot, written } = this.#needs;
     const own = this.#own.get(address);
     const key = healthKey(node, address);
