@@ -1,8 +1,9 @@
 /**
- * Memory back to the system after a large apply.
+ * Memory back to the system after a large apply, and after other nodes have said very much at once.
  *
  * glibc keeps what SQLite has freed for the next one who asks on the same thread; but that thread ends, and a node
- * would carry hundreds of megabytes that aren't used.
+ * would carry hundreds of megabytes that aren't used. Likewise it keeps what messages were received into: a node that learnt
+ * 40,000 reports had 22 MiB of that (2026-11). It takes 2 to 4 ms.
  *
  * @module
  */

@@ -19,6 +19,7 @@ import { isFlushed, type LinkNeeds, type LinkTerms, NatsLink } from "../nats/lin
 import type { Logger } from "../telemetry/log.ts";
 import type { Registry } from "../telemetry/metrics.ts";
 import type { ClusterStatus } from "./port.ts";
+import { Bursts } from "./bursts.ts";
 import { type Buckets, watchBuckets } from "./health_bucket.ts";
 import { Inbox, type Waiting } from "./inbox.ts";
 import { type ClusterCounters, registerClusterMetrics } from "./metrics.ts";
@@ -34,9 +35,9 @@ import {
   encodeHeartbeat,
   HEALTH_AGE_MS,
   type Heartbeat,
+  isNoLaterValue,
   nodeOfSubject,
   parseHealthKey,
-  reportOfValue,
   type WireNames,
   wireNames,
 } from "./wire_format.ts";
@@ -97,6 +98,8 @@ export interface ClusterNeeds {
   readonly configLog: ConfigLog | null;
   /** NATS when left out. */
   readonly carrier?: Carrier;
+  /** Called after very much was read; gives memory back. */
+  readonly burstOver?: () => void;
   /** What else runs on every connection, until the signal is aborted; it mustn't fail. */
   readonly beside?: readonly ((connection: NatsConnection, signal: AbortSignal) => Promise<void>)[];
 }
@@ -127,6 +130,7 @@ export class Cluster implements AsyncDisposable {
   readonly #view: PeerView;
   readonly #publisher: Publisher;
   readonly #inbox: Inbox;
+  readonly #bursts: Bursts;
   readonly #carrier: Carrier;
   readonly #link: ReturnType<Carrier["connect"]>;
   readonly #counters: ClusterCounters;
@@ -157,7 +161,7 @@ export class Cluster implements AsyncDisposable {
   constructor(needs: ClusterNeeds) {
     const { terms, view, local, clock, rng, log, registry } = needs;
     const { cluster, node } = terms;
-    const { seq = 0, carrier = NATS } = needs;
+    const { seq = 0, carrier = NATS, burstOver = () => {} } = needs;
     this.#needs = needs;
     this.#carrier = carrier;
     this.#seq = seq;
@@ -177,6 +181,7 @@ export class Cluster implements AsyncDisposable {
         log.warn("More is reported by other nodes than can be read; the snapshot is read again");
       },
     });
+    this.#bursts = new Bursts({ clock, signal: this.#ending.signal, over: burstOver });
     this.#publisher = new Publisher({
       ...{ local, node, names: this.#names, boot: view.boot, clock, seq },
       published: () => this.#counters.published("health"),
@@ -517,9 +522,16 @@ export class Cluster implements AsyncDisposable {
 
   #takeValue(key: string, data: Uint8Array): void {
     const { clock, terms: { node } } = this.#needs;
+    this.#bursts.count(1);
     if (key.startsWith(`${node}.`)) {
       const own = data.length === 0 ? null : parseHealthKey(key);
       if (own !== null) this.#publisher.seen(own.address);
+      return;
+    }
+    // Of very many values nearly all need not wait to be read: to keep them until then would take more memory than all reports do.
+    if (this.#isKnown(key, data)) {
+      this.#counters.got("health", "ok");
+      this.#counters.merged(0);
       return;
     }
     this.#inbox.add({ name: key, data, isValue: true, atMs: clock.monotonicMs() }, this.#ending.signal);
@@ -533,22 +545,23 @@ export class Cluster implements AsyncDisposable {
     const reports = isKnown ? [] : this.#decoded(
       node,
       () =>
-        isValue
-          ? [readValue(name, data)]
-          : decodeEvent(data, (address, report) => this.#view.knows(node, address, report)),
+        isValue ? [readValue(name, data)] : decodeEvent(data, (address, { boot, seq }) => {
+          const latest = this.#view.latest(node, address);
+          return latest?.boot === boot && seq <= latest.seq;
+        }),
     );
     if (isValue) this.#counters.got("health", reports === null ? "error" : "ok");
     else if (reports !== null) this.#counters.received("health");
+    if (!isValue) this.#bursts.count(reports?.length ?? 0);
     for (const { address, ...report } of reports ?? []) this.#view.put(node, address, report);
     this.#counters.merged((this.#needs.clock.monotonicMs() - atMs) / 1000);
   }
 
   /** Whether a value says what an event said before it, as nearly all do while there is a connection. */
   #isKnown(key: string, data: Uint8Array): boolean {
-    const report = reportOfValue(data);
-    if (report === null) return false;
     const named = parseHealthKey(key);
-    return named !== null && this.#view.knows(named.node, named.address, report);
+    const latest = named && this.#view.latest(named.node, named.address);
+    return latest !== null && isNoLaterValue(data, latest);
   }
 
   /** `null` = it can't be read, which is counted, and told of once for each node. */

@@ -51,10 +51,9 @@ export class PeerReports {
     return this.#size;
   }
 
-  /** Whether this report of a node on an address, or a later one of the same boot, was taken: nothing would come of it again. */
-  knows(node: string, address: string, { boot, seq }: Pick<AddressReport, "boot" | "seq">): boolean {
-    const known = this.#byAddress.get(address)?.nodes.get(node);
-    return known?.boot === boot && seq <= known.seq;
+  /** The report of a node on an address that was taken last: nothing would come of it again, or of earlier ones of its boot. */
+  latest(node: string, address: string): Pick<AddressReport, "boot" | "seq"> | null {
+    return this.#byAddress.get(address)?.nodes.get(node) ?? null;
   }
 
   /**

@@ -93,9 +93,9 @@ export class PeerView implements Peers {
     return heard;
   }
 
-  /** Whether nothing would come of this report on an address, because it or a later one is known. */
-  knows(node: string, address: string, report: Pick<AddressReport, "boot" | "seq">): boolean {
-    return this.#reports.knows(node, address, report);
+  /** The report of a node on an address that was taken last: nothing would come of it again, or of earlier ones of its boot. */
+  latest(node: string, address: string): Pick<AddressReport, "boot" | "seq"> | null {
+    return this.#reports.latest(node, address);
   }
 
   /** Takes what a node says of an address; what differs by it is told by `tellChanged`. */

@@ -7,6 +7,7 @@ import type { ClusterTerms } from "../cluster/cluster.ts";
 import type { NodeModel } from "../cluster/node_model.ts";
 import { PeerView } from "../cluster/peer_view.ts";
 import { MODEL_DIGEST } from "../change/digest_gauge.ts";
+import { trimHeap } from "../change/memory.ts";
 import { CLUSTER, CONFIG_LOG, REGISTRATIONS, SHARED_LOCKS, SHARED_MODEL } from "../cluster/port.ts";
 import { HEALTH_AGE_MS, LOOK_MS } from "../cluster/wire_format.ts";
 import { CLUSTER_NODES } from "../license/share.ts";
@@ -41,6 +42,7 @@ export const clusterMember: Start = async (core) => {
   const cluster = new Cluster({
     ...{ terms, view, local: joined, clock, rng, log, registry, configLog, beside, ...seq },
     model: () => modelOf(core),
+    burstOver: trimHeap,
   });
   using offering = new DisposableStack();
   offering.use(ports.offer(CLUSTER, cluster));

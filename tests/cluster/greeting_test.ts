@@ -1,11 +1,15 @@
 /** @module When nodes that come, and those that are there, count each other: not before each knows what the other finds. */
 import { deepEqual, equal } from "node:assert/strict";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { BURST_LOOK_MS, BURST_MESSAGES } from "../../src/cluster/bursts.ts";
 import { type Carrier, Cluster } from "../../src/cluster/cluster.ts";
 import { PeerView } from "../../src/cluster/peer_view.ts";
 import {
   decodeHeartbeat,
+  encodeEvent,
   encodeHeartbeat,
+  encodeValue,
+  healthKey,
   type Heartbeat,
   wireNames,
 } from "../../src/cluster/wire_format.ts";
@@ -16,6 +20,8 @@ import { NO_AUTH, SaidReports, TARGET } from "./nodes.ts";
 
 type Callback = (error: null, message: { readonly subject: string; readonly data: Uint8Array }) => void;
 
+const BOOT = "0011223344556677";
+
 /** A node whose connection is made, with a bucket that is never read. */
 function bed() {
   const clock = new ManualClock();
@@ -24,6 +30,7 @@ function bed() {
   const said: string[] = [];
   const flushed = Promise.withResolvers<void>();
   const ended = new AbortController();
+  const watching = Promise.withResolvers<Parameters<Carrier["watch"]>[1]["listener"]>();
   const connection = {
     subscribe: (subject: string, { callback }: { readonly callback: Callback }) =>
       void heard.set(subject, callback),
@@ -47,9 +54,12 @@ function bed() {
         },
       };
     },
-    watch: (_, { signal }) =>
-      new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true })),
+    watch: (_, { listener, signal }) => {
+      watching.resolve(listener);
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    },
   };
+  const registry = new Registry({});
   const local = new SaidReports();
   local.say([{ address: "192.0.2.7", target: TARGET, state: "healthy", since: 0 }]);
   const view = new PeerView({ node: "a", region: "", ttlMs: 60_000, keepMs: 60_000, clock });
@@ -59,17 +69,37 @@ function bed() {
       ...{ heartbeatIntervalMs: 50, heartbeatTtlMs: 60_000 },
       link: { servers: [], tls: { ca: null, client: null, handshakeFirst: false }, auth: NO_AUTH },
     },
-    ...{ view, local, clock, rng: () => 0, registry: new Registry({}), configLog: null, carrier },
+    ...{
+      view,
+      local,
+      clock,
+      rng: () => 0,
+      registry,
+      burstOver: () => void bursts++,
+      configLog: null,
+      carrier,
+    },
     log: createLogger({ level: "error", format: "json", clock, write: () => {} }),
   });
   let seq = 0;
+  let bursts = 0;
   return {
     ...{ clock, cluster, said, flushed },
     hear: (node: string, kind: Heartbeat["kind"]) => {
-      const heartbeat = { boot: "0011223344556677", seq: ++seq, region: "", intervalMs: 50, kind };
+      const heartbeat = { boot: BOOT, seq: ++seq, region: "", intervalMs: 50, kind };
       const { heartbeat: subject } = wireNames("test", node);
       heard.get(names.heartbeats)!(null, { subject, data: encodeHeartbeat(heartbeat) });
     },
+    tell: (node: string, reports: Parameters<typeof encodeEvent>[1]) =>
+      heard.get(names.healthEvents)!(null, {
+        subject: wireNames("test", node).health.v4,
+        data: encodeEvent(BOOT, reports),
+      }),
+    listener: watching.promise,
+    /** How often it was said that very much was read. */
+    bursts: () => bursts,
+    /** Values of the bucket that were read. */
+    got: () => Number(/kv_get_total\{bucket="health",result="ok"\} (\d+)/.exec(registry.expose())?.[1] ?? 0),
     active: () => view.active().map(({ node }) => node),
   };
 }
@@ -103,4 +133,43 @@ Deno.test("a node counts by what it says after this one's greeting, when that ca
   deepEqual(active(), ["a", "c"]);
   hear("b", "alive");
   equal(active().length, 3);
+});
+
+Deno.test("of the bucket's values only those wait to be read of which no event has told", async () => {
+  const { cluster, flushed, listener, tell, got } = bed();
+  await using _ = cluster;
+  flushed.resolve();
+  const { entry } = await listener;
+  const [address, targets] = ["192.0.2.9", [{ target: TARGET, state: "healthy", since: "" }]] as const;
+  const value = (seq: number) => encodeValue({ boot: BOOT, seq, targets });
+  tell("b", [{ address, seq: 7, targets }]);
+  await settle();
+  entry(healthKey("b", address), value(7));
+  equal(got(), 1, "at once");
+  entry(healthKey("b", address), value(8));
+  entry(healthKey("c", address), value(7));
+  equal(got(), 1, "what is new is read in slices");
+  await settle();
+  equal(got(), 3);
+});
+
+Deno.test("that very much was read is told of, whether events said it or the bucket", async () => {
+  const { clock, cluster, flushed, listener, tell, bursts } = bed();
+  await using _ = cluster;
+  flushed.resolve();
+  const { entry } = await listener;
+  const targets = [{ target: TARGET, state: "healthy", since: "" }] as const;
+  const addressAt = (i: number) => `10.0.${i >> 8}.${i & 255}`;
+  const reports = Array.from({ length: BURST_MESSAGES }, (_, i) => ({
+    ...{ address: addressAt(i), seq: 1, targets },
+  }));
+  tell("b", reports);
+  await settle();
+  await clock.advance(BURST_LOOK_MS);
+  equal(bursts(), 1);
+  for (const { address } of reports) {
+    entry(healthKey("b", address), encodeValue({ boot: BOOT, seq: 1, targets }));
+  }
+  await clock.advance(BURST_LOOK_MS);
+  equal(bursts(), 2);
 });

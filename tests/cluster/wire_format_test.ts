@@ -9,9 +9,9 @@ import {
   encodeValue,
   healthKey,
   type Heartbeat,
+  isNoLaterValue,
   nodeOfSubject,
   parseHealthKey,
-  reportOfValue,
   VALUE_SIZE_MAX,
   wireNames,
 } from "../../src/cluster/wire_format.ts";
@@ -41,24 +41,28 @@ Deno.test("heartbeats, values and events are read as they were written", () => {
   ]);
 });
 
-Deno.test("a value's first bytes say which report it is, where they are as they are written here", () => {
+Deno.test("a value's first bytes say whether it is a report that is known, where they are as they are written here", () => {
   const known = { boot: BOOT, seq: 70, targets: TARGETS };
-  deepEqual(reportOfValue(encodeValue(known)), { boot: BOOT, seq: 70 });
-  deepEqual(reportOfValue(encodeValue({ ...known, boot: BOOT.repeat(2), seq: 999_999_999_999_999 })), {
-    ...{ boot: BOOT.repeat(2), seq: 999_999_999_999_999 },
-  });
+  const isNoLater = (value: Uint8Array, seq: number, boot = BOOT) => isNoLaterValue(value, { boot, seq });
+  deepEqual([69, 70, 71].map((seq) => isNoLater(encodeValue(known), seq)), [false, true, true]);
+  equal(isNoLater(encodeValue({ ...known, boot: "0123456789abcde0" }), 70), false, "another boot's");
+  equal(isNoLater(encodeValue({ ...known, boot: BOOT + "0" }), 70), false, "a longer boot's");
+  equal(isNoLater(encodeValue({ ...known, boot: BOOT.slice(1) }), 70), false, "a shorter boot's");
+  const largest = { ...known, boot: BOOT.repeat(2), seq: 999_999_999_999_999 };
+  equal(isNoLater(encodeValue(largest), 999_999_999_999_999, BOOT.repeat(2)), true);
   for (
     const other of [
       { boot: BOOT, v: 1, seq: 70, targets: TARGETS },
       { v: 2, ...known },
-      { v: 1, ...known, boot: "x" },
       { v: 1, ...known, seq: 0 },
       { v: 1, ...known, seq: 70.5 },
       { v: 1, ...known, seq: 1e15 },
+      { v: 1, ...known, seq: "70" },
       "",
       `{"v":1,"boot":"${BOOT}","seq":70`,
+      `{"v":1,"boot":"${BOOT}","seq":,`,
     ]
-  ) equal(reportOfValue(bytes(other)), null, JSON.stringify(other));
+  ) equal(isNoLater(bytes(other), Number.MAX_SAFE_INTEGER), false, JSON.stringify(other));
 });
 
 Deno.test("the formats have one spelling, which other versions and programs rely on", () => {
