@@ -32,6 +32,7 @@ export interface ValueWriterTerms {
 
 /** A write that the server hasn't spoken of yet. */
 interface Waiting {
+  readonly name: string;
   readonly untilMs: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
@@ -46,8 +47,12 @@ export class ValueWriter implements ValueStore, Disposable {
   readonly #inbox: string;
   readonly #subject: string;
   readonly #listening: { unsubscribe(): void };
-  /** By the last part of where the server's word comes in; those that wait for longest come first. */
-  readonly #waiting = new Map<string, Waiting>();
+  /**
+   * The last part of where the server's word comes in begins with the place. A map that changes all the time would keep what
+   * was in it alive: it is made again and again, and each knows the next.
+   */
+  readonly #waiting: (Waiting | null)[] = [];
+  readonly #free: number[] = [];
   #isTiming = false;
   #count = 0;
 
@@ -80,47 +85,60 @@ export class ValueWriter implements ValueStore, Disposable {
   [Symbol.dispose](): void {
     this.#ending.abort();
     if (!this.#connection.isClosed()) this.#listening.unsubscribe();
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const { reject } of waiting) reject(new Error("the connection has ended"));
+    for (const waiting of this.#waiting.splice(0)) waiting?.reject(new Error("the connection has ended"));
   }
 
   #write(key: string, value: Uint8Array, options: { readonly headers?: ReturnType<typeof headers> } = {}) {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     if (this.#ending.signal.aborted) return Promise.reject(new Error("the connection has ended"));
-    const name = String(++this.#count);
+    const place = this.#free.at(-1) ?? this.#waiting.length;
+    const name = `${place}-${++this.#count}`;
     try {
       this.#connection.publish(this.#subject + key, value, { ...options, reply: this.#inbox + name });
     } catch (error) {
       return Promise.reject(error);
     }
-    this.#waiting.set(name, { untilMs: this.#clock.monotonicMs() + this.#terms.timeoutMs, resolve, reject });
+    this.#free.pop();
+    const untilMs = this.#clock.monotonicMs() + this.#terms.timeoutMs;
+    this.#waiting[place] = { name, untilMs, resolve, reject };
     if (!this.#isTiming) void this.#time();
     return promise;
   }
 
   #hear({ subject, data }: Msg): void {
     const name = subject.slice(this.#inbox.length);
-    const waiting = this.#waiting.get(name);
-    if (waiting === undefined) return;
-    this.#waiting.delete(name);
+    const place = parseInt(name);
+    const waiting = this.#waiting[place];
+    // Of another one that had the place before it may come late.
+    if (waiting?.name !== name) return;
+    this.#release(place);
     const fault = faultOf(data);
     if (fault === null) waiting.resolve();
     else waiting.reject(new Error(fault));
   }
 
+  #release(place: number): void {
+    this.#waiting[place] = null;
+    this.#free.push(place);
+  }
+
   async #time(): Promise<void> {
     const { signal } = this.#ending;
     this.#isTiming = true;
-    while (this.#waiting.size > 0 && !signal.aborted) {
-      const [name, { untilMs, reject }] = this.#waiting.entries().next().value!;
-      const leftMs = untilMs - this.#clock.monotonicMs();
-      if (leftMs > 0) {
-        await this.#clock.sleep(leftMs, signal);
-        continue;
+    for (;;) {
+      const nowMs = this.#clock.monotonicMs();
+      let nextMs = Infinity;
+      for (const [place, waiting] of this.#waiting.entries()) {
+        if (waiting === null) continue;
+        if (waiting.untilMs > nowMs) nextMs = Math.min(nextMs, waiting.untilMs);
+        else {
+          this.#release(place);
+          waiting.reject(new Error("timeout"));
+        }
       }
-      this.#waiting.delete(name);
-      reject(new Error("timeout"));
+      if (nextMs === Infinity) break;
+      await this.#clock.sleep(nextMs - nowMs, signal);
+      if (signal.aborted) break;
     }
     this.#isTiming = false;
   }

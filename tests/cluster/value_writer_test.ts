@@ -101,6 +101,14 @@ Deno.test("a write fails that is refused, that nobody or nonsense answers, or th
   equal(isOver, false);
   await clock.advance(1_000);
   await later;
+  // What is said too late isn't taken for what is said of the next one.
+  let isKept = false;
+  const next = writer.put("x.6", new Uint8Array(1)).then(() => isKept = true);
+  for (let i = 0; i < 5; i++) answer(i, KEPT);
+  await settle();
+  equal(isKept, false);
+  answer(5, KEPT);
+  await next;
 });
 
 Deno.test("what is under way has failed when the connection ends, and so has what comes after it", async () => {
