@@ -2,7 +2,7 @@
  * Writes values to a bucket, each with the server's word that it is kept.
  *
  * The library does that by a request of its own kind for each: a timer, a handful of promises and two errors with their stacks,
- * which nobody looks at. Of ten thousand values that is more than all that other nodes say meanwhile. So what the server says
+ * which aren't looked at. Of ten thousand values that is more than all that other nodes say meanwhile. So what the server says
  * comes in at one inbox, and one timer waits for all.
  *
  * @module
@@ -149,7 +149,7 @@ const UTF8 = new TextDecoder();
 
 /** Why a write isn't kept, as the server says; `null` = it is. */
 function faultOf(data: Uint8Array): string | null {
-  // Where there is no JetStream nobody answers, which the server says by nothing.
+  // Where there is no JetStream no server keeps it, which is said by nothing at all.
   if (data.length === 0) return "no JetStream";
   try {
     const { error } = JSON.parse(UTF8.decode(data)) as { readonly error?: { readonly description?: string } };
