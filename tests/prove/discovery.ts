@@ -38,7 +38,12 @@ import { create, startTestNode, TEST_SETTINGS } from "../test_node.ts";
 import { askInBatches } from "./discovery/batches.ts";
 import type { ClientsOrder, ClientsReport } from "./discovery/clients.ts";
 import { LONG_MS, type Turns } from "./discovery/turns.ts";
-import { registrations, type RegistrationsReport, SHAPES } from "./discovery/registrations.ts";
+import {
+  type LateRegistration,
+  registrations,
+  type RegistrationsReport,
+  SHAPES,
+} from "./discovery/registrations.ts";
 import { withAndWithout } from "./discovery/without.ts";
 
 const ADDRESS = { gg: "http.web.prod.shop.gg", fr: "http.web.prod.shop.fr" } as const;
@@ -271,7 +276,7 @@ function registering(name: keyof typeof SHAPES): (args: string[]) => Promise<boo
 }
 
 function judge(title: string, report: RegistrationsReport, seconds: number): boolean {
-  const { tookMs, lost, unwritten, readMs, turns, memory, stream, service, cpuSeconds } = report;
+  const { tookMs, lost, unwritten, readMs, turns, memory, stream, service, late, cpuSeconds } = report;
   const [median, p99, worst] = [0.5, 0.99, 1].map((share) => quantile(tookMs, share));
   const shown = ({ ownMs, longestMs, busyMs }: Turns) =>
     `${ownMs.toFixed(1)} ms (with waits for a processor ${
@@ -292,6 +297,7 @@ function judge(title: string, report: RegistrationsReport, seconds: number): boo
       `  processor time ${cpuSeconds.all.toFixed(1)} s, of it the main thread's ${
         cpuSeconds.main.toFixed(1)
       } s`,
+      ...late.map(lateLine),
       `  memory ${mebibytes(memory.early)} after a fifth of the time, ${mebibytes(memory.late)} at its end`,
       `  over TCP ${stream.answers} instances of the first address, ${stream.bytes} bytes${
         stream.isTruncated ? ", and TC" : ""
@@ -302,6 +308,23 @@ function judge(title: string, report: RegistrationsReport, seconds: number): boo
     turns.registering.ownMs <= PAUSE_MS && service.length > 0 &&
     (seconds < GROWTH_SECONDS_MIN || growth <= GROWTH_MAX);
 }
+
+function lateLine({ atSeconds, tookMs, writeMs, steps, askerMs }: LateRegistration): string {
+  const ms = (each: number) => each.toFixed(0);
+  const lists = steps.lists.filter(([from]) => tookMs === null || from < tookMs);
+  return [
+    `  at ${atSeconds.toFixed(1)} s ${tookMs === null ? "never" : `${ms(tookMs)} ms`}`,
+    `written in ${ms(writeMs)}`,
+    `${lists.length} lists: ${
+      lists.slice(0, LISTS_SHOWN).map(([from, to]) => `${ms(from)}–${ms(to)}`).join(" ")
+    }`,
+    `read at ${steps.readMs.map(ms).join(" ") || "no time"}`,
+    `told at ${steps.toldMs === null ? "no time" : ms(steps.toldMs)}`,
+    `the asker away for ${ms(askerMs)} at most`,
+  ].join(", ");
+}
+
+const LISTS_SHOWN = 10;
 
 /** How long this thread is busy without a break. */
 class Busy implements Disposable {

@@ -1,7 +1,7 @@
 /**
  * A node in a process of its own, whose main thread says how long its turns are: `node.ts ORDER` (JSON, {@linkcode NodeOrder}).
- * Says where it answers when it does ({@linkcode NodeReady}), and after each line that comes in how long turns have been since
- * the line before ({@linkcode Turns}). It ends when its input does.
+ * Says where it answers when it does ({@linkcode NodeReady}), and answers each line that comes in ({@linkcode NodeQuestion}). It ends
+ * when its input does.
  *
  * @module
  */
@@ -14,13 +14,15 @@ import { PARTS } from "../../../src/node/parts.ts";
 import { createLogger } from "../../../src/telemetry/log.ts";
 import { startTestNode, TEST_SETTINGS } from "../../test_node.ts";
 import { processorOf } from "../spread/processor.ts";
-import { LONG_MS, type NodeOrder, type NodeReady, type Turns } from "./turns.ts";
+import { Threads } from "./threads.ts";
+import { LONG_MS, type NodeOrder, type NodeQuestion, type NodeReady, type Turns } from "./turns.ts";
 
 const LONG_MAX = 20;
 
 const TICK_MS = 1;
 
 const { discovery, database }: NodeOrder = JSON.parse(Deno.args[0]!);
+const threads = new Threads();
 let core: Core | null = null;
 await using node = await startTestNode({
   dns: { ...TEST_SETTINGS.dns, domain: ["example.org"] },
@@ -35,8 +37,11 @@ await using node = await startTestNode({
     write: (line) => console.error(line),
   }),
 });
-const say = (what: NodeReady | Turns) => console.log(JSON.stringify(what));
-say({ discovery: core!.ports.find(DISCOVERY)?.dns ?? null, dns: node.node.dns[0]!, api: node.api });
+const say = (what: unknown) => console.log(JSON.stringify(what));
+const ready: NodeReady = {
+  ...{ discovery: core!.ports.find(DISCOVERY)?.dns ?? null, dns: node.node.dns[0]!, api: node.api },
+};
+say(ready);
 
 const NONE: Turns = { longestMs: 0, ownMs: 0, busyMs: 0, long: [] };
 let turns = NONE;
@@ -57,9 +62,20 @@ const looking = setInterval(() => {
   };
   last = now;
 }, TICK_MS);
-for await (const _ of createInterface({ input: process.stdin })) {
-  say(turns);
-  turns = NONE;
-  sinceMs = performance.now();
+for await (const line of createInterface({ input: process.stdin })) {
+  const question: NodeQuestion = JSON.parse(line);
+  switch (question.kind) {
+    case "turns":
+      say(turns);
+      turns = NONE;
+      sinceMs = performance.now();
+      break;
+    case "memory":
+      say(await threads.memory());
+      break;
+    case "steps":
+      say(threads.steps(question));
+  }
 }
 clearInterval(looking);
+threads.close();

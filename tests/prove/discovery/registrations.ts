@@ -18,7 +18,10 @@ import { ask, SETTINGS, ZONE } from "../../discovery/world.ts";
 import { residentBytes } from "../../resident_memory.ts";
 import { LineProcess } from "../../store/line_process.ts";
 import { nameOf, writeDatabase } from "../million.ts";
-import type { NodeOrder, NodeReady, Turns } from "./turns.ts";
+import { nowMs } from "../stall/process.ts";
+import type { ThreadMemory } from "./thread_memory.ts";
+import type { Steps } from "./threads.ts";
+import type { NodeOrder, NodeQuestion, NodeReady, StepsQuestion, Turns } from "./turns.ts";
 
 /** How instances are spread over addresses, and which of them change. */
 export interface Shape {
@@ -79,11 +82,30 @@ export interface RegistrationsReport {
   readonly stream: { readonly answers: number; readonly bytes: number; readonly isTruncated: boolean };
   /** What a service of the model is answered afterwards. */
   readonly service: readonly string[];
+  /** The first of those that were answered late, or never. */
+  readonly late: readonly LateRegistration[];
   /** Processor time of the node and of its main thread while registrations came, seconds. */
   readonly cpuSeconds: { readonly all: number; readonly main: number };
 }
 
+/** A registration that took longer than {@linkcode LATE_MS}, step by step; milliseconds since its write was answered. */
+export interface LateRegistration {
+  /** Seconds since the first was due. */
+  readonly atSeconds: number;
+  readonly tookMs: number | null;
+  /** For how long the write took; not a part of `tookMs`. */
+  readonly writeMs: number;
+  readonly steps: Steps;
+  /** The longest that the process which asks did something else at that time. */
+  readonly askerMs: number;
+}
+
+/** One that took longer is told with its steps. */
+const LATE_MS = 200;
+const LATE_MAX = 20;
+
 const REST_MS = 1_000;
+const MINUTE_MS = 60_000;
 const MEMORY_EVERY_MS = 1_000;
 const LOST_MS = 10_000;
 const READ_MS = 60_000;
@@ -116,22 +138,42 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
   const tookMs: number[] = [];
   const memory: number[] = [];
   let [lost, unwritten] = [0, 0];
+  const late: LateRegistration[] = [];
   const sampling = setInterval(async () => {
     const bytes = await residentBytes(node.pid);
     if (bytes !== null) memory.push(bytes);
   }, MEMORY_EVERY_MS);
+  let minutes = 0;
+  const telling = setInterval(
+    () => void node.memory().then((each) => console.log(memoryLine(++minutes, each, memory.at(-1) ?? NaN))),
+    MINUTE_MS,
+  );
   const cpuBefore = node.cpuSeconds();
   const underWay = new Map<number, Promise<void>>();
   const register = async (i: number, port: number) => {
+    const fromMs = performance.now();
     try {
       await registry.register(i, port);
     } catch (cause) {
       if (!(cause instanceof DOMException)) throw cause;
       return void unwritten++;
     }
+    const [writtenMs, sinceMs] = [performance.now(), nowMs()];
     const ms = await answers.until(nameAt(i), port, LOST_MS);
     if (ms === null) lost++;
     else tookMs.push(ms);
+    if (ms !== null && ms <= LATE_MS || late.length >= LATE_MAX) return;
+    const askerMs = answers.longestPauseMs(writtenMs);
+    const of = { file: registry.fileOf(i), id: registry.idIn(i), port, sinceMs };
+    const { lists, readMs, toldMs } = await node.steps(of);
+    late.push({
+      ...{ atSeconds: (writtenMs - beginMs) / 1000, tookMs: ms, writeMs: writtenMs - fromMs, askerMs },
+      steps: {
+        lists: lists.map(([from, to]) => [from - sinceMs, to - sinceMs] as const),
+        readMs: readMs.map((each) => each - sinceMs),
+        toldMs: toldMs === null ? null : toldMs - sinceMs,
+      },
+    });
   };
   const beginMs = performance.now();
   for (let count = 0, at = 0; count < seconds * perSecond; count++) {
@@ -144,6 +186,7 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
   }
   await Promise.all(underWay.values());
   clearInterval(sampling);
+  clearInterval(telling);
   const cpuAfter = node.cpuSeconds();
   const registering = await node.turns();
   const [first, service] = await Promise.all([
@@ -166,6 +209,7 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
       isTruncated: first.flags.tc,
     },
     service: service?.answers.map(({ data }) => data) ?? [],
+    late,
     cpuSeconds: { all: cpuAfter.all - cpuBefore.all, main: cpuAfter.main - cpuBefore.main },
   };
 }
@@ -180,6 +224,10 @@ interface Registry extends AsyncDisposable {
   readonly settings: Settings["discovery"];
   /** Resolves when the write is answered. */
   register(instance: number, port: number): Promise<void>;
+  /** The name of the file that has an instance; `null` = there are none. */
+  fileOf(instance: number): string | null;
+  /** What the node calls it. */
+  idIn(instance: number): string;
 }
 
 /** In the order in which answers have them: the first are those that one over UDP has. */
@@ -198,6 +246,8 @@ export class FileRegistry implements Registry {
   /** Lines by file: all of one are rewritten when an instance changes. */
   readonly #files: string[][];
   readonly #shape: Shape;
+  /** Writes have their turns. */
+  #writing: Promise<void> = Promise.resolve();
 
   private constructor(folder: string, shape: Shape, files: string[][]) {
     this.settings = { ...SETTINGS, directory: `${folder}/providers` };
@@ -206,18 +256,32 @@ export class FileRegistry implements Registry {
     this.#files = files;
   }
 
-  static create(this: void, folder: string, shape: Shape, instances: number): Promise<FileRegistry> {
+  static async create(
+    this: void,
+    folder: string,
+    shape: Shape,
+    instances: number,
+  ): Promise<FileRegistry> {
     const count = Math.max(1, Math.ceil(instances / IN_FILE));
     const registry = new FileRegistry(folder, shape, Array.from({ length: count }, () => []));
     Deno.mkdirSync(registry.settings.directory!);
     for (let i = 0; i < instances; i++) registry.#set(i, FIRST_PORT);
-    for (const file of registry.#files.keys()) registry.#write(file);
-    return Promise.resolve(registry);
+    for (const file of registry.#files.keys()) await registry.#write(file);
+    return registry;
   }
 
   register(instance: number, port: number): Promise<void> {
-    this.#write(this.#set(instance, port));
-    return Promise.resolve();
+    const turn = this.#writing.then(() => this.#write(this.#set(instance, port)));
+    this.#writing = turn.catch(() => {});
+    return turn;
+  }
+
+  fileOf(i: number): string {
+    return `p${i % this.#files.length}.json`;
+  }
+
+  idIn(i: number): string {
+    return idOf(i);
   }
 
   /** @returns the file that has it */
@@ -230,10 +294,11 @@ export class FileRegistry implements Registry {
     return file;
   }
 
-  #write(file: number): void {
+  /** Not on this thread: the disk takes half a second for one now and then, and for as long nobody would ask for the ones before. */
+  async #write(file: number): Promise<void> {
     const beside = `${this.#folder}/new`;
-    Deno.writeTextFileSync(beside, `{"instances":[${this.#files[file]!.join()}]}`);
-    Deno.renameSync(beside, `${this.settings.directory}/p${file}.json`);
+    await Deno.writeTextFile(beside, `{"instances":[${this.#files[file]!.join()}]}`);
+    await Deno.rename(beside, `${this.settings.directory}/p${file}.json`);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -280,6 +345,14 @@ class ConsulRegistry implements Registry {
     });
   }
 
+  fileOf(): null {
+    return null;
+  }
+
+  idIn(i: number): string {
+    return `h${i % 100}/${idOf(i)}`;
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#consul[Symbol.asyncDispose]();
   }
@@ -291,6 +364,8 @@ const AT_ONCE = 50;
 export class RunningNode implements AsyncDisposable {
   readonly ready: NodeReady;
   readonly #process: LineProcess;
+  /** Questions have their turns. */
+  #asking: Promise<unknown> = Promise.resolve();
 
   private constructor(process: LineProcess, ready: NodeReady) {
     this.#process = process;
@@ -319,8 +394,18 @@ export class RunningNode implements AsyncDisposable {
   }
 
   /** Turns of its main thread since this was called last. */
-  async turns(): Promise<Turns> {
-    return JSON.parse((await this.#process.ask("turns"))!);
+  turns(): Promise<Turns> {
+    return this.#ask({ kind: "turns" });
+  }
+
+  /** What its threads have in memory. */
+  memory(): Promise<readonly ThreadMemory[]> {
+    return this.#ask({ kind: "memory" });
+  }
+
+  /** When a registration took its steps. */
+  steps(question: Omit<StepsQuestion, "kind">): Promise<Steps> {
+    return this.#ask({ kind: "steps", ...question });
   }
 
   /** Processor time so far: of all its threads, and of its main thread. */
@@ -341,6 +426,14 @@ export class RunningNode implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#process[Symbol.asyncDispose]();
   }
+
+  #ask<Answer>(question: NodeQuestion): Promise<Answer> {
+    const turn = this.#asking.then(async () =>
+      JSON.parse((await this.#process.ask(JSON.stringify(question)))!)
+    );
+    this.#asking = turn.catch(() => {});
+    return turn;
+  }
 }
 
 /** Asks for what is waited for, over UDP, again and again. */
@@ -350,6 +443,8 @@ class Answers implements Disposable {
   /** By the id of their queries. */
   readonly #waiting = new Map<number, Waiting>();
   readonly #asking: ReturnType<typeof setInterval>;
+  /** When it had its turn; of some seconds. */
+  readonly #turnsMs: number[] = [];
   #id = 0;
 
   constructor(server: SocketAddress) {
@@ -378,8 +473,16 @@ class Answers implements Disposable {
     this.#socket.close();
   }
 
+  /** The longest that it had no turn, since a moment. */
+  longestPauseMs(sinceMs: number): number {
+    const turns = this.#turnsMs.slice(this.#turnsMs.findLastIndex((each) => each <= sinceMs));
+    return Math.max(...turns.map((each, i) => (turns[i + 1] ?? performance.now()) - each));
+  }
+
   #askAll(): void {
     const nowMs = performance.now();
+    this.#turnsMs.push(nowMs);
+    if (this.#turnsMs.length > TURNS_MAX) this.#turnsMs.splice(0, TURNS_MAX / 2);
     for (const [id, waiting] of this.#waiting) {
       if (nowMs < waiting.untilMs) void this.#ask(waiting);
       else {
@@ -413,6 +516,7 @@ class Answers implements Disposable {
 }
 
 const ASK_EVERY_MS = 2;
+const TURNS_MAX = 10_000;
 
 interface Waiting {
   readonly query: Uint8Array;
@@ -420,6 +524,16 @@ interface Waiting {
   readonly fromMs: number;
   readonly untilMs: number;
   readonly resolve: (ms: number | null) => void;
+}
+
+function memoryLine(minute: number, threads: readonly ThreadMemory[], residentBytes: number): string {
+  const shown = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
+  const each = threads.map(({ name, heapUsed, heapTotal, external }) =>
+    `${name} ${shown(heapUsed)} of ${shown(heapTotal)} and ${shown(external)}`
+  );
+  return `  minute ${minute}: ${shown(residentBytes)} MiB in RAM; heaps, used of all and beside them: ${
+    each.join(", ")
+  }`;
 }
 
 /** Of the samples between two shares of all. */

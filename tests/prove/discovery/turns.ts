@@ -30,3 +30,23 @@ export interface Turns {
 
 /** Turns that are told one by one. */
 export const LONG_MS = 20;
+
+/** What it is asked, in lines of JSON. */
+export type NodeQuestion =
+  /** How long turns have been since this was asked before: {@linkcode Turns}. */
+  | { readonly kind: "turns" }
+  /** How much memory its threads have. */
+  | { readonly kind: "memory" }
+  /** When a registration took its steps. */
+  | StepsQuestion;
+
+/** Of which registration. */
+export interface StepsQuestion {
+  readonly kind: "steps";
+  /** The file that has it; `null` = none. */
+  readonly file: string | null;
+  readonly id: string;
+  readonly port: number;
+  /** Steps before this moment don't count, milliseconds since 1970. */
+  readonly sinceMs: number;
+}
