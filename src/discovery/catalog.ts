@@ -253,17 +253,41 @@ export function isSameInstance(a: Instance, b: Instance): boolean {
   if (a === b) return true;
   return a.id === b.id && a.provider === b.provider && a.node === b.node && a.port === b.port &&
     a.priority === b.priority && a.weight === b.weight && isSameAddress(a.address, b.address) &&
-    a.ips.length === b.ips.length && a.ips.every((ip, i) => ip === b.ips[i]);
+    isSameIps(a.ips, b.ips);
+}
+
+/**
+ * An instance with all that it has in common with the one before it being that one's: what is as old as that one and not used any
+ * more is given back by a collection of the whole heap alone, which is rare, and as long as that the memory is taken.
+ */
+export function withPartsOf(before: Instance, now: Instance): Instance {
+  const address = isSameAddress(before.address, now.address) ? before.address : now.address;
+  const ips = isSameIps(before.ips, now.ips) ? before.ips : now.ips;
+  // So it is already, or there is nothing of the kind.
+  if (address === now.address && ips === now.ips) return now;
+  const { node, provider } = before;
+  return {
+    ...now,
+    ...{ id: before.id, address, ips },
+    provider: provider === now.provider ? provider : now.provider,
+    node: node === now.node ? node : now.node,
+  };
+}
+
+function isSameIps(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || a.length === b.length && a.every((ip, i) => ip === b[i]);
 }
 
 function isSameAddress(a: Address, b: Address): boolean {
-  return a.job === b.job && a.product === b.product && a.service === b.service && a.env === b.env &&
-    a.zone === b.zone;
+  return a === b ||
+    a.job === b.job && a.product === b.product && a.service === b.service && a.env === b.env &&
+      a.zone === b.zone;
 }
 
-function put(zone: Zone, instance: Instance, touched: Touched): void {
+function put(zone: Zone, now: Instance, touched: Touched): void {
+  const before = zone.byId.get(now.id);
+  const instance = before === undefined ? now : withPartsOf(before, now);
   const key = formatAddress(instance.address);
-  const before = zone.byId.get(instance.id);
   const stays = before !== undefined && formatAddress(before.address) === key;
   if (!stays) {
     remove(zone, instance.id, touched);

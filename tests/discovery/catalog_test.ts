@@ -1,9 +1,9 @@
 /**
- * The order of an address's instances, however they come and go.
+ * The order of an address's instances, however they come and go, and what is kept of those that change.
  *
  * @module
  */
-import { deepEqual } from "node:assert/strict";
+import { deepEqual, equal } from "node:assert/strict";
 import { seededRng } from "../../src/clock.ts";
 import { Catalog, type Change, type Instance, portionsOf } from "../../src/discovery/catalog.ts";
 
@@ -49,4 +49,25 @@ Deno.test("portions are whole changes where these are small, and in their order"
     [remove(250, 250)],
     [remove(500, 10), fresh],
   ]);
+});
+
+Deno.test("what an instance has in common with the one before stays the same object", () => {
+  const catalog = new Catalog();
+  const put = (instance: Partial<Instance>) => {
+    const whole: Instance = {
+      ...{ id: "i", provider: "p", address: { ...ADDRESS }, node: "h", ips: ["192.0.2.1", "192.0.2.2"] },
+      ...{ port: 1, priority: 0, weight: 0, ...instance },
+    };
+    catalog.apply({ kind: "put", zone: "gg", instances: [whole] });
+    const [is] = catalog.instancesOf("gg");
+    deepEqual(is, whole);
+    return is!;
+  };
+  const first = put({});
+  const second = put({ port: 2, node: "other", provider: "q" });
+  equal(second.address, first.address);
+  equal(second.ips, first.ips);
+  const third = put({ ips: ["192.0.2.1"] });
+  equal(third.address, first.address);
+  equal(put({ address: { ...ADDRESS, job: "cron" }, ips: ["192.0.2.1"] }).ips, third.ips);
 });
