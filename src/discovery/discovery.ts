@@ -22,6 +22,7 @@ import type { Answering } from "./answering.ts";
 import { Catalog, type Change, type Instance, type NameServer, portionsOf } from "./catalog.ts";
 import type { Reading } from "./consul_catalog.ts";
 import { decide, type Decision } from "./decisions.ts";
+import { DirectoryNames } from "./directory_names.ts";
 import { KeptCatalog, type KeptZone, readKept } from "./kept_catalog.ts";
 import type { DiscoveredMember, DiscoveryPort, Found, Registration } from "./port.ts";
 import { readProviderInSteps } from "./provider_file.ts";
@@ -174,6 +175,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       this.#files = this.#parts.use(
         new ProviderFiles({
           directory: terms.directory,
+          names: new DirectoryNames(terms.directory),
           terms: this.#providerTerms,
           write: own,
           observe: (error, seconds) => this.#observeStore("getInstances", error, seconds),

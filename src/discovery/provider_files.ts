@@ -13,7 +13,8 @@ import { readShortFile } from "../input/regular_file.ts";
 import { formatProblem } from "../input/yaml_source.ts";
 import { inSlices, pacer, toEnd } from "../slices.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { type Change, type Instance, isSameInstance } from "./catalog.ts";
+import { type Change, type Instance, isSameInstance, withPartsOf } from "./catalog.ts";
+import type { DirectoryNames } from "./directory_names.ts";
 import { JsonList, ListRoom } from "./json_list.ts";
 import { LENGTH_MAX, readPlainList } from "./plain_document.ts";
 import {
@@ -27,6 +28,8 @@ import {
 export interface ProviderFilesOptions {
   /** The directory. */
   readonly directory: string;
+  /** Lists it, while other work goes on; disposed of in the end. */
+  readonly names: Pick<DirectoryNames, "list" | typeof Symbol.dispose>;
   /** How they are read. */
   readonly terms: Omit<ProviderTerms, "provider">;
   /** Gets what changes. */
@@ -88,9 +91,9 @@ const OURS_BYTES = 64;
 
 /** What is known of a file. */
 interface Known {
-  mark: string;
+  mark: Mark;
   /** What it said when it was right last, in its order. */
-  instances: readonly Instance[];
+  instances: Instance[];
   /** The document that said so; `null` = what follows is read as a whole. */
   list: JsonList | null;
   problem: string | null;
@@ -106,11 +109,16 @@ interface Changed {
 
 /** What a file says. */
 interface FileReading extends ProviderReading {
+  /** All that it says, or what has changed of it. */
+  readonly instances: Instance[];
   /** The document; `null` = it isn't kept. */
   readonly list: JsonList | null;
-  /** What of it has changed; `null` = it was read as a whole. */
-  readonly changed: Changed | null;
+  /** In place of which of those before they stand; `null` = of all. */
+  readonly changed: { readonly from: number; readonly to: number } | null;
 }
+
+/** What a look found: `none` = what the file says may be another now; `null` = it is what it was, or will be read. */
+type Found = "none" | "invalidfile" | null;
 
 /** The providers of a directory. */
 export class ProviderFiles implements AsyncDisposable {
@@ -132,7 +140,7 @@ export class ProviderFiles implements AsyncDisposable {
   /** Reads them; `null` = there are none. */
   #reading: Promise<void> | null = null;
   /** Of the directory, when its files were looked at. */
-  #mark = "";
+  #mark = UNSEEN;
   /** Why the directory can't be read; `null` = it can. */
   #fault: string | null = null;
   #isRead = false;
@@ -190,12 +198,12 @@ export class ProviderFiles implements AsyncDisposable {
     this.#take(listOf(directory), startMs);
   }
 
-  /** The same behind whoever writes there: until a rename is done, which may take the disk a tenth of a second, the system gives no list. */
+  /** The same behind whoever writes there: until a rename is done, which may take the disk a second and more, the system gives no list. */
   async #lookAside(): Promise<void> {
     const { directory } = this.#options;
     const startMs = performance.now();
     const mark = markOf(directory);
-    const list = await listAside(directory);
+    const list = await listAside(this.#options.names);
     if (this.#ending.signal.aborted) return;
     this.#mark = mark;
     this.#take(list, startMs);
@@ -216,7 +224,7 @@ export class ProviderFiles implements AsyncDisposable {
     // Nothing waits for a turn yet when all are read for the first time.
     const untilMs = this.#isRead ? performance.now() + LOOK_MS_MAX : Infinity;
     const looks = names.map((name) => this.#lookAt(name, untilMs));
-    let isChanged = !this.#isRead || looks.includes("none");
+    let isChanged = !this.#isRead;
     const there = new Set(names);
     for (const [name, known] of this.#files) {
       if (there.has(name) || isThere(`${directory}/${name}`)) continue;
@@ -226,33 +234,60 @@ export class ProviderFiles implements AsyncDisposable {
       isChanged = true;
     }
     this.#isRead = true;
-    if (isChanged) this.#register();
+    const error = this.#taken(looks, isChanged);
     this.#setFault(null);
-    return looks.includes("invalidfile") ? "invalidfile" : isChanged ? "none" : null;
+    return error;
+  }
+
+  /**
+   * Looks at those that are known, without a list. It isn't the usual way: what a file that has come brings should be there before
+   * what another one takes, and for that they are to be seen in one look.
+   */
+  #lookAtKnown(): void {
+    // A directory that can't be read says nothing, whatever may be seen of its files.
+    if (this.#fault !== null) return;
+    const startMs = performance.now();
+    const untilMs = startMs + LOOK_MS_MAX;
+    const error = this.#taken([...this.#files.keys()].map((name) => this.#lookAt(name, untilMs, false)));
+    if (error !== null) this.#options.observe(error, (performance.now() - startMs) / 1000);
+  }
+
+  /**
+   * Registers what looks have found.
+   *
+   * @param isChanged whether something has changed besides
+   * @returns what was wrong; `null` = nothing was read
+   */
+  #taken(looks: readonly Found[], isChanged = false): StoreError | null {
+    const isNews = isChanged || looks.includes("none");
+    if (isNews) this.#register();
+    return looks.includes("invalidfile") ? "invalidfile" : isNews ? "none" : null;
   }
 
   /** Follows it no more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
     await Promise.all([this.#following, this.#reading]);
+    this.#options.names[Symbol.dispose]();
   }
 
   /**
    * @param untilMs when others are to have their turn
-   * @returns `none` = what it says may be another now; `null` = it is what it was, or will be read
+   * @param isListed whether the directory has it: what the system says nothing of may be gone otherwise
    */
-  #lookAt(name: string, untilMs: number): "none" | "invalidfile" | null {
+  #lookAt(name: string, untilMs: number, isListed = true): Found {
     const path = `${this.#options.directory}/${name}`;
     const known = this.#files.get(name) ??
-      { mark: "", instances: [], list: null, problem: null, isReading: false };
+      { mark: UNSEEN, instances: [], list: null, problem: null, isReading: false };
     if (known.isReading) return null;
-    const { mark, size } = lookOf(path);
-    if (mark === known.mark) return null;
+    const mark = markOf(path);
+    const { size } = mark;
+    if (isSameMark(mark, known.mark)) return null;
     // It went after it was listed, and the next list is without it.
-    if (size === 0 && !isThere(path)) return null;
+    if (size === null && !(isListed && isThere(path))) return null;
     known.mark = mark;
     this.#files.set(name, known);
-    if (this.#isRead && (size > AT_ONCE_BYTES_MAX || performance.now() >= untilMs)) {
+    if (this.#isRead && ((size ?? 0) > AT_ONCE_BYTES_MAX || performance.now() >= untilMs)) {
       known.isReading = true;
       this.#waiting.add(name);
       this.#reading ??= this.#readWaiting();
@@ -279,7 +314,7 @@ export class ProviderFiles implements AsyncDisposable {
         await pace();
         known.isReading = false;
         // It may be another one by now: it is looked at with the next look.
-        this.#mark = "";
+        this.#mark = UNSEEN;
         if (this.#files.get(name) !== known) continue;
         const error = this.#takeReading(`${this.#options.directory}/${name}`, known, reading);
         if (error === "none") this.#register();
@@ -330,22 +365,21 @@ export class ProviderFiles implements AsyncDisposable {
     const { from, to, elements, text } = difference;
     const read = yield* readPlainList(elements, { text, keys: 0 }, terms);
     if (read === null) return null;
-    const before = all.slice(from, to);
-    const ids = new Set(before.map(({ id }) => id));
+    const ids = new Set(all.slice(from, to).map(({ id }) => id));
     // One that is there already may be in the same document, which is to be said then.
     if (read.some(({ id }) => !ids.has(id) && this.#registered.has(id))) return null;
-    const after = yield* this.#kept(read);
+    const instances = yield* this.#kept(read);
     list.follow(bytes, difference);
-    const instances = [...all.slice(0, from), ...after, ...all.slice(to)];
-    return { instances, problems: [], list, changed: { before, after } };
+    return { instances, problems: [], list, changed: { from, to } };
   }
 
   /** The same, but that what is as it was stays the same object: most of a file is, and what is soon let go costs the least. */
-  *#kept(instances: readonly Instance[]): Generator<void, readonly Instance[]> {
+  *#kept(instances: readonly Instance[]): Generator<void, Instance[]> {
     const kept: Instance[] = [];
     for (const instance of instances) {
       const before = this.#registered.get(instance.id);
-      kept.push(before !== undefined && isSameInstance(before, instance) ? before : instance);
+      if (before === undefined) kept.push(instance);
+      else kept.push(isSameInstance(before, instance) ? before : withPartsOf(before, instance));
       if (kept.length % KEPT_STEP === 0) yield;
     }
     return kept;
@@ -355,7 +389,7 @@ export class ProviderFiles implements AsyncDisposable {
     path: string,
     known: Known,
     { instances, problems, list, changed }: FileReading,
-  ): "none" | "invalidfile" | null {
+  ): Found {
     const { log } = this.#options;
     const [first] = problems;
     // It went before it was read, and the next list is without it.
@@ -370,8 +404,11 @@ export class ProviderFiles implements AsyncDisposable {
       });
       return "invalidfile";
     }
-    this.#changed.push(changed ?? { before: known.instances, after: instances });
-    known.instances = instances;
+    let replaced = known.instances;
+    if (changed === null) known.instances = instances;
+    // Where they stand: copies of long lists would be most of what there is to collect.
+    else replaced = known.instances.splice(changed.from, changed.to - changed.from, ...instances);
+    this.#changed.push({ before: replaced, after: instances });
     this.#keepList(known, list);
     return "none";
   }
@@ -499,10 +536,14 @@ export class ProviderFiles implements AsyncDisposable {
 
   async #follow(): Promise<void> {
     const { directory, clock } = this.#options;
+    let looking: Promise<void> | null = null;
     for (let looks = 1;; looks++) {
       await clock.sleep(LOOK_MS, this.#ending.signal);
-      if (this.#ending.signal.aborted) return;
-      if (looks % LOOKS_TO_ALL === 0 || markOf(directory) !== this.#mark) await this.#lookAside();
+      if (this.#ending.signal.aborted) return await looking ?? undefined;
+      if (looking !== null) this.#lookAtKnown();
+      else if (looks % LOOKS_TO_ALL === 0 || !isSameMark(markOf(directory), this.#mark)) {
+        looking = this.#lookAside().finally(() => looking = null);
+      }
     }
   }
 }
@@ -510,7 +551,7 @@ export class ProviderFiles implements AsyncDisposable {
 /** The providers' files of a directory, in order; an error = it can't be read. */
 function listOf(directory: string): readonly string[] | Error {
   try {
-    return namesOf([...Deno.readDirSync(directory)]);
+    return namesOf([...Deno.readDirSync(directory)].map(({ name }) => name));
   } catch (cause) {
     if (cause instanceof Error) return cause;
     throw cause;
@@ -518,17 +559,17 @@ function listOf(directory: string): readonly string[] | Error {
 }
 
 /** The same, while other work goes on. */
-async function listAside(directory: string): Promise<readonly string[] | Error> {
+async function listAside(names: ProviderFilesOptions["names"]): Promise<readonly string[] | Error> {
   try {
-    return namesOf(await Array.fromAsync(Deno.readDir(directory)));
+    return namesOf(await names.list());
   } catch (cause) {
     if (cause instanceof Error) return cause;
     throw cause;
   }
 }
 
-function namesOf(entries: readonly Deno.DirEntry[]): readonly string[] {
-  return entries.map(({ name }) => name).filter((name) => FILE.test(name)).sort();
+function namesOf(names: readonly string[]): readonly string[] {
+  return names.filter((name) => FILE.test(name)).sort();
 }
 
 function isThere(path: string): boolean {
@@ -542,22 +583,37 @@ function isThere(path: string): boolean {
 }
 
 /**
- * Two marks with the same text are of the same bytes; a file of the same size and second has another number. One that changed at
- * this moment has a mark that is like no other.
+ * How a file or a directory looks. Two that are equal are of the same bytes; a file of the same size and second has another number.
+ * These are numbers and no text, since the runtime keeps the texts of numbers until the whole heap is collected.
  */
-function lookOf(path: string): { readonly mark: string; readonly size: number } {
-  try {
-    const { mtime, ctime, size, ino } = Deno.statSync(path);
-    const changedMs = Math.max(mtime?.getTime() ?? 0, ctime?.getTime() ?? 0);
-    const isRecent = Math.abs(Date.now() - changedMs) < TICK_MS;
-    const moment = isRecent ? performance.now() : "";
-    return { mark: [mtime?.getTime(), ctime?.getTime(), size, ino, moment].join(" "), size };
-  } catch (cause) {
-    if (!(cause instanceof Error)) throw cause;
-    return { mark: fileFault(cause), size: 0 };
-  }
+interface Mark {
+  readonly writtenMs: number;
+  readonly changedMs: number;
+  /** Without a size the system says nothing of it. */
+  readonly size: number | null;
+  readonly ino: number | null;
+  /** Of one that changed at this moment, so that it is like no other. */
+  readonly momentMs: number;
+  readonly fault: string | null;
 }
 
-function markOf(path: string): string {
-  return lookOf(path).mark;
+/** Of what wasn't looked at. */
+const UNSEEN: Mark = { writtenMs: 0, changedMs: 0, size: null, ino: null, momentMs: 0, fault: null };
+
+function isSameMark(a: Mark, b: Mark): boolean {
+  return a.writtenMs === b.writtenMs && a.changedMs === b.changedMs && a.size === b.size && a.ino === b.ino &&
+    a.momentMs === b.momentMs && a.fault === b.fault;
+}
+
+function markOf(path: string): Mark {
+  try {
+    const { mtime, ctime, size, ino } = Deno.statSync(path);
+    const writtenMs = mtime?.getTime() ?? 0;
+    const changedMs = ctime?.getTime() ?? 0;
+    const isRecent = Math.abs(Date.now() - Math.max(writtenMs, changedMs)) < TICK_MS;
+    return { writtenMs, changedMs, size, ino, momentMs: isRecent ? performance.now() : 0, fault: null };
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    return { ...UNSEEN, fault: fileFault(cause) };
+  }
 }

@@ -4,10 +4,16 @@
  * @module
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { systemClock } from "../../src/clock.ts";
+import { ProviderFiles } from "../../src/discovery/provider_files.ts";
+import { createLogger } from "../../src/telemetry/log.ts";
 import { until } from "../consul/server.ts";
+import { leftBehind } from "./left_behind_process.ts";
 import { instance, World } from "./world.ts";
 
 const HTTP = { service: "http", job: "web", env: "prod", product: "shop", zone: "gg" };
+
+const QUIET = { level: "error", format: "json", clock: systemClock, write: () => {} } as const;
 
 function ids({ discovery }: World): string[] {
   return discovery.lookUp(HTTP).instances.map(({ id }) => id);
@@ -227,4 +233,43 @@ Deno.test("a file that goes before it is read is none that can't be used", async
     await until(() => discovery.addresses().length, (count) => count === 0);
   }
   deepEqual([lines, discovery.problems], [[], []]);
+});
+
+Deno.test("while the system gives no list of the directory, what known files say goes on to count", async () => {
+  await using world = World.start({ "chef.json": { instances: [instance("a", { port: 1 })] } });
+  const lists = { asked: 0, given: Promise.withResolvers<void>() };
+  const found = new Map<string, number>();
+  await using _ = new ProviderFiles({
+    directory: world.directory,
+    terms: { zone: "gg", node: "h", ips: ["192.0.2.1"], ignoreScripts: false },
+    write: (changes) => {
+      for (const change of changes) {
+        if (change.kind === "put") { for (const { id, port } of change.instances) found.set(id, port); }
+        if (change.kind === "remove") { for (const id of change.ids) found.delete(id); }
+      }
+    },
+    ...{ clock: systemClock, log: createLogger(QUIET), observe: () => {} },
+    names: {
+      list: async () => {
+        lists.asked++;
+        await lists.given.promise;
+        return Array.from(Deno.readDirSync(world.directory), ({ name }) => name);
+      },
+      [Symbol.dispose]: () => {},
+    },
+  });
+  const all = () => Object.fromEntries([...found].sort());
+  deepEqual(all(), { a: 1 });
+  world.provide("chef", [instance("a", { port: 2 })]);
+  await until(() => all().a, (port) => port === 2);
+  equal(lists.asked, 1, "and it waits for that one");
+  world.provide("new", [instance("b", { port: 3 })]);
+  Deno.removeSync(`${world.directory}/chef.json`);
+  lists.given.resolve();
+  await until(all, ({ a, b }) => a === undefined && b === 3);
+});
+
+Deno.test("directories that are listed again and again leave next to nothing behind", async () => {
+  const bytes = await leftBehind("lists");
+  ok(bytes < 40_000, `${bytes} bytes of ten lists of a hundred names`);
 });
