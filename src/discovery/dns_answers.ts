@@ -34,8 +34,8 @@ const POINTER_MAX = 0x3fff;
 const QUESTION_NAME = 0xc00c;
 const FLAG = { qr: 0x80, aa: 0x04, tc: 0x02 } as const;
 
-/** Names that are remembered; then it begins again. One takes some 400 bytes. */
-const SUBJECTS_MAX = 10_000;
+/** Names that are remembered; then it begins again. One takes some 400 bytes, and what its records have. */
+const NAMES_MAX = 10_000;
 
 /** What answers go by. */
 export interface AnswerTerms {
@@ -85,13 +85,11 @@ export class DnsAnswers {
   readonly #catalog: Catalog;
   readonly #zones: readonly Uint8Array[];
   readonly #terms: AnswerTerms;
-  /** Finished records by what they are of and by type; thrown away as soon as that changes. */
-  readonly #finished = new WeakMap<readonly Instance[], Map<number, Finished>>();
   readonly #name = new Uint8Array(NAME_SIZE_MAX);
   /** The same bytes, which it makes a text of. */
   readonly #text = Buffer.from(this.#name.buffer);
-  /** What names stand for that were asked for before, by their labels in front of the dns zone. */
-  readonly #subjects = new Map<string, Subject>();
+  /** Names that were asked for before, by their labels in front of the dns zone. */
+  readonly #asked = new Map<string, AskedName>();
   #out: Uint8Array = new Uint8Array(0);
   #at = 0;
   #limit = 0;
@@ -142,10 +140,10 @@ export class DnsAnswers {
     const most = stream ? STREAM_SIZE_MAX : Math.min(UDP_SIZE_MAX, Math.max(UDP_SIZE_PLAIN, edns?.size ?? 0));
     this.#limit = Math.min(most, out.length) - (edns ? OPT_SIZE : 0);
     if (!zone) return this.#finish(packet, { rcode: RCODE.NXDOMAIN, qtype, edns: edns !== null });
-    const subject = this.#subject(nameSize - zone.length);
-    const decision = decide(this.#catalog, subject, wantedOf(qtype));
+    const asked = this.#askedName(nameSize - zone.length);
+    const decision = decide(this.#catalog, asked.subject, wantedOf(qtype));
     const rcode = this.#write(decision, {
-      ...{ qtype, zone, nameSize },
+      ...{ qtype, zone, nameSize, asked },
       countMax: stream ? Infinity : this.#terms.maxAnswers,
       sizeMax: stream ? STREAM_SIZE_MAX : UDP_SIZE_MAX,
     });
@@ -181,15 +179,15 @@ export class DnsAnswers {
     }
   }
 
-  /** What the labels in front of the dns zone stand for. @param end bytes of them */
-  #subject(end: number): Subject {
+  /** What is known of the labels in front of the dns zone. @param end bytes of them */
+  #askedName(end: number): AskedName {
     const text = this.#text.toString("latin1", 0, end);
-    let subject = this.#subjects.get(text);
-    if (subject === undefined) {
-      if (this.#subjects.size >= SUBJECTS_MAX) this.#subjects.clear();
-      this.#subjects.set(text, subject = this.#readSubject(end));
+    let asked = this.#asked.get(text);
+    if (asked === undefined) {
+      if (this.#asked.size >= NAMES_MAX) this.#asked.clear();
+      this.#asked.set(text, asked = { subject: this.#readSubject(end), finished: null });
     }
-    return subject;
+    return asked;
   }
 
   #readSubject(end: number): Subject {
@@ -204,10 +202,11 @@ export class DnsAnswers {
 
   #write(
     decision: Decision,
-    { qtype, zone, nameSize, countMax, sizeMax }: {
+    { qtype, zone, nameSize, asked, countMax, sizeMax }: {
       readonly qtype: number;
       readonly zone: Uint8Array;
       readonly nameSize: number;
+      readonly asked: AskedName;
       readonly countMax: number;
       readonly sizeMax: number;
     },
@@ -221,7 +220,7 @@ export class DnsAnswers {
       case "empty":
         return RCODE.NOERROR;
       case "instances":
-        this.#writeLeading(this.#finishedOf(decision.instances, qtype, sizeMax), countMax);
+        this.#writeLeading(finishedOf(asked, decision.instances, { qtype, sizeMax }), countMax);
         return RCODE.NOERROR;
       case "servers":
         this.#writeLeading(addressRecords(decision.servers, qtype), countMax);
@@ -235,44 +234,38 @@ export class DnsAnswers {
     }
   }
 
-  /** @param sizeMax no answer of this kind has more bytes */
-  #finishedOf(instances: readonly Instance[], qtype: number, sizeMax: number): Finished {
-    let byType = this.#finished.get(instances);
-    if (!byType) this.#finished.set(instances, byType = new Map());
-    let finished = byType.get(qtype);
-    if (!finished || (!finished.isWhole && finished.bytes.length <= sizeMax)) {
-      finished = qtype === TYPE.SRV
-        ? srvRecords(instances, sizeMax)
-        : addressRecords(instances, qtype, sizeMax);
-      byType.set(qtype, finished);
-    }
-    return finished;
-  }
-
   /** Writes the leading records that fit, and TC where some are left out. */
-  #writeLeading({ bytes, ends, glue }: Finished, countMax: number): void {
+  #writeLeading(finished: Finished, countMax: number): void {
     const from = this.#at;
-    let count = 0;
-    let size = 0;
-    while (count < ends.length && count < countMax && from + ends[count]! <= this.#limit) {
-      size = ends[count++]!;
-    }
-    this.#out.set(size === bytes.length ? bytes : bytes.subarray(0, size), from);
+    const size = finished.copyTo(this.#out, from, { countMax, end: this.#limit });
+    const count = finished.copied;
     this.#at = from + size;
     this.#counts.answers = count;
-    this.#isTruncated = count < ends.length;
+    this.#isTruncated = count < finished.count;
     if (this.#isTruncated) return;
-    for (const { nameAt, type, ips } of glue) {
+    const { glue, glueSize } = finished;
+    for (let at = 0; at < glueSize;) {
+      const nameAt = glue[at]! << 8 | glue[at + 1]!;
+      const ipSize = glue[at + 2]!;
       if (from + nameAt > POINTER_MAX) return;
-      for (const ip of ips) if (!this.#addGlue(0xc000 | from + nameAt, type, ip)) return;
+      const type = ipSize === 4 ? TYPE.A : TYPE.AAAA;
+      if (!this.#addGlueHead(0xc000 | from + nameAt, type, ipSize)) return;
+      at += GLUE_HEAD;
+      // Byte by byte: a part of an array for each would have to be collected.
+      for (const end = at + ipSize; at < end; at++) this.#out[this.#at++] = glue[at]!;
     }
   }
 
   #addGlue(owner: number, type: number, ip: Uint8Array): boolean {
-    if (this.#at + HEAD + ip.length > this.#limit) return false;
-    this.#writeHead(owner, type, TTL_SECONDS, ip.length);
+    if (!this.#addGlueHead(owner, type, ip.length)) return false;
     this.#out.set(ip, this.#at);
     this.#at += ip.length;
+    return true;
+  }
+
+  #addGlueHead(owner: number, type: number, size: number): boolean {
+    if (this.#at + HEAD + size > this.#limit) return false;
+    this.#writeHead(owner, type, TTL_SECONDS, size);
     this.#counts.additionals++;
     return true;
   }
@@ -381,112 +374,186 @@ export class DnsAnswers {
 
 const SILENCE: Answered = { size: 0, rcode: 0, qtype: null, elsewhere: null };
 
-/** Finished records, one after the other. */
-interface Finished {
-  readonly bytes: Uint8Array;
-  /** Where each record ends. */
-  readonly ends: readonly number[];
-  /** Whether they are all; otherwise more than fit into the answer that they were finished for. */
-  readonly isWhole: boolean;
-  /** Addresses of names in the data, each name once. */
-  readonly glue: readonly {
-    /** Where the name begins. */
-    readonly nameAt: number;
-    readonly type: number;
-    readonly ips: readonly Uint8Array[];
-  }[];
+/** A name that was asked for. */
+interface AskedName {
+  readonly subject: Subject;
+  /** What it was answered by type; `null` = it had no instances so far. */
+  finished: Map<number, Finished> | null;
 }
 
-function srvRecords(instances: readonly Instance[], sizeMax: number): Finished {
-  const writer = new RecordWriter(sizeMax);
-  const glue: { nameAt: number; type: number; ips: Uint8Array[] }[] = [];
+/** The records of instances. @param sizeMax no answer of this kind has more bytes */
+function finishedOf(
+  asked: AskedName,
+  instances: readonly Instance[],
+  { qtype, sizeMax }: { readonly qtype: number; readonly sizeMax: number },
+): Finished {
+  const byType = asked.finished ??= new Map();
+  let finished = byType.get(qtype);
+  if (finished === undefined) byType.set(qtype, finished = new Finished());
+  if (!finished.isOf(instances, sizeMax)) {
+    if (qtype === TYPE.SRV) writeSrvs(finished.begin(instances, sizeMax), instances);
+    else writeAddresses(finished.begin(instances, sizeMax), instances, qtype);
+  }
+  return finished;
+}
+
+function writeSrvs(finished: Finished, instances: readonly Instance[]): void {
   const named = new Set<string>();
   for (const { priority, weight, port, node, ips } of instances) {
-    if (writer.isFull) break;
+    if (finished.isFull) break;
     const target = nameToWire(node);
-    const numbers = [priority, weight, port].flatMap(u16);
-    const nameAt = writer.add(TYPE.SRV, Uint8Array.from([...numbers, ...target])) + numbers.length;
+    const at = finished.add(TYPE.SRV, SRV_NUMBERS + target.length);
+    const { bytes } = finished;
+    bytes[at] = priority >>> 8;
+    bytes[at + 1] = priority;
+    bytes[at + 2] = weight >>> 8;
+    bytes[at + 3] = weight;
+    bytes[at + 4] = port >>> 8;
+    bytes[at + 5] = port;
+    bytes.set(target, at + SRV_NUMBERS);
     if (named.has(node)) continue;
     named.add(node);
     const addresses = ips.map((ip) => parseIp(ip)!);
-    for (const [type, size] of [[TYPE.A, 4], [TYPE.AAAA, 16]] as const) {
-      const those = addresses.filter(({ length }) => length === size);
-      if (those.length > 0) glue.push({ nameAt, type, ips: those });
+    for (const size of [4, 16]) {
+      for (const ip of addresses) if (ip.length === size) finished.addGlue(at + SRV_NUMBERS, ip);
     }
   }
-  return { ...writer.end(), glue };
 }
 
+/** Bytes of priority, weight and port. */
+const SRV_NUMBERS = 6;
+
 /** Addresses, each once: equal records of a set are one (RFC 2181 §5). */
-function addressRecords(
+function writeAddresses(
+  finished: Finished,
   of: readonly { readonly ips: readonly string[] }[],
   qtype: number,
-  sizeMax: number = STREAM_SIZE_MAX,
-): Finished {
-  const writer = new RecordWriter(sizeMax);
+): void {
   const isV6 = qtype === TYPE.AAAA;
   const written = new Set<string>();
   for (const { ips } of of) {
-    if (writer.isFull) break;
+    if (finished.isFull) break;
     for (const ip of ips) {
       if (ip.includes(":") !== isV6 || written.has(ip)) continue;
       written.add(ip);
-      writer.add(qtype, parseIp(ip)!);
+      const rdata = parseIp(ip)!;
+      const at = finished.add(qtype, rdata.length);
+      finished.bytes.set(rdata, at);
     }
   }
-  return { ...writer.end(), glue: [] };
+}
+
+function addressRecords(servers: readonly NameServer[], qtype: number): Finished {
+  const finished = new Finished().begin(null, STREAM_SIZE_MAX);
+  writeAddresses(finished, servers, qtype);
+  return finished;
 }
 
 /** Names that stay while servers come and go: a resolver's configuration needn't change. */
 function serverNames(servers: readonly NameServer[], qname: Uint8Array): Finished {
-  const writer = new RecordWriter(STREAM_SIZE_MAX);
-  const glue: { nameAt: number; type: number; ips: Uint8Array[] }[] = [];
+  const finished = new Finished().begin(null, STREAM_SIZE_MAX);
   for (const [i, { ips }] of servers.entries()) {
     const label = bytesOf(`ns${i}`);
     if (label.length + 1 + qname.length > NAME_SIZE_MAX) break;
-    const nameAt = writer.add(TYPE.NS, Uint8Array.from([label.length, ...label, ...qname]));
-    for (const ip of ips.map((each) => parseIp(each)!)) {
-      glue.push({ nameAt, type: ip.length === 4 ? TYPE.A : TYPE.AAAA, ips: [ip] });
-    }
+    const nameAt = finished.add(TYPE.NS, 1 + label.length + qname.length);
+    finished.bytes[nameAt] = label.length;
+    finished.bytes.set(label, nameAt + 1);
+    finished.bytes.set(qname, nameAt + 1 + label.length);
+    for (const ip of ips) finished.addGlue(nameAt, parseIp(ip)!);
   }
-  return { ...writer.end(), glue };
+  return finished;
 }
 
-class RecordWriter {
-  #bytes = new Uint8Array(1024);
-  #at = 0;
-  readonly #ends: number[] = [];
-  readonly #sizeMax: number;
+/** Before an address: where its name begins in the records, and its length. */
+const GLUE_HEAD = 3;
 
-  /** For an answer that has no more bytes. */
-  constructor(sizeMax: number) {
-    this.#sizeMax = sizeMax;
+/**
+ * Finished records, one after the other. When what they are of changes they are written again in their place: what would be thrown
+ * away instead has lived for seconds, so that a collection of the whole heap alone gives it back, and where a hundred instances a
+ * second change those were tens of megabytes.
+ */
+class Finished {
+  /** The records; there is room behind them. */
+  bytes: Uint8Array = new Uint8Array(128);
+  /** Addresses of names in the data, each name once; there is room behind them. */
+  glue: Uint8Array = new Uint8Array(0);
+  glueSize = 0;
+  /** How many records there are. */
+  count = 0;
+  /** How many were copied last. */
+  copied = 0;
+  #size = 0;
+  /** Where each record ends; likewise. */
+  #ends = new Uint32Array(4);
+  #of: readonly Instance[] | null = null;
+  #sizeMax = 0;
+
+  /** Whether they are all of these, or more than fit into an answer of so many bytes. */
+  isOf(instances: readonly Instance[], sizeMax: number): boolean {
+    return this.#of === instances && (!this.isFull || this.#size > sizeMax);
   }
 
   /** Whether there is more than fits: to finish what is behind it would be for nothing. */
   get isFull(): boolean {
-    return this.#at > this.#sizeMax;
+    return this.#size > this.#sizeMax;
   }
 
-  /** Adds a record. @returns where its data begins */
-  add(type: number, rdata: Uint8Array): number {
-    while (this.#at + HEAD + rdata.length > this.#bytes.length) {
-      const larger = new Uint8Array(2 * this.#bytes.length);
-      larger.set(this.#bytes);
-      this.#bytes = larger;
+  /** Begins again. @param sizeMax an answer has no more bytes */
+  begin(of: readonly Instance[] | null, sizeMax: number): this {
+    this.#of = of;
+    this.#sizeMax = sizeMax;
+    this.#size = this.count = this.glueSize = 0;
+    return this;
+  }
+
+  /** Adds a record. @returns where its data, of so many bytes, is to be written */
+  add(type: number, size: number): number {
+    const dataAt = this.#size + HEAD;
+    this.bytes = withRoom(this.bytes, dataAt + size);
+    if (this.count === this.#ends.length) {
+      const before = this.#ends;
+      this.#ends = new Uint32Array(2 * before.length);
+      this.#ends.set(before);
     }
-    const dataAt = writeHead(this.#bytes, this.#at, {
-      ...{ owner: QUESTION_NAME, type, ttl: TTL_SECONDS, size: rdata.length },
-    });
-    this.#bytes.set(rdata, dataAt);
-    this.#at = dataAt + rdata.length;
-    this.#ends.push(this.#at);
+    writeHead(this.bytes, this.#size, { owner: QUESTION_NAME, type, ttl: TTL_SECONDS, size });
+    this.#size = dataAt + size;
+    this.#ends[this.count++] = this.#size;
     return dataAt;
   }
 
-  end(): Pick<Finished, "bytes" | "ends" | "isWhole"> {
-    return { bytes: this.#bytes.subarray(0, this.#at), ends: this.#ends, isWhole: !this.isFull };
+  /** Adds an address of a name that begins there. */
+  addGlue(nameAt: number, ip: Uint8Array): void {
+    const at = this.glueSize;
+    this.glueSize += GLUE_HEAD + ip.length;
+    this.glue = withRoom(this.glue, this.glueSize);
+    this.glue[at] = nameAt >>> 8;
+    this.glue[at + 1] = nameAt;
+    this.glue[at + 2] = ip.length;
+    this.glue.set(ip, at + GLUE_HEAD);
   }
+
+  /** Copies the leading ones that fit before an end. @returns their bytes */
+  copyTo(
+    out: Uint8Array,
+    at: number,
+    { countMax, end }: { readonly countMax: number; readonly end: number },
+  ): number {
+    let count = 0;
+    let size = 0;
+    while (count < this.count && count < countMax && at + this.#ends[count]! <= end) {
+      size = this.#ends[count++]!;
+    }
+    out.set(this.bytes.subarray(0, size), at);
+    this.copied = count;
+    return size;
+  }
+}
+
+function withRoom(bytes: Uint8Array, size: number): Uint8Array {
+  if (size <= bytes.length) return bytes;
+  const larger = new Uint8Array(Math.max(size, 2 * bytes.length));
+  larger.set(bytes);
+  return larger;
 }
 
 /** @returns where the data begins */
@@ -579,10 +646,6 @@ function wantedOf(qtype: number): Wanted {
 
 function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);
-}
-
-function u16(value: number): [number, number] {
-  return [value >>> 8 & 0xff, value & 0xff];
 }
 
 function u32(value: number): [number, number, number, number] {
