@@ -5,7 +5,15 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { registrations, type RegistryKind, SHAPES } from "../prove/discovery/registrations.ts";
+import { until } from "../consul/server.ts";
+import {
+  FileRegistry,
+  registrations,
+  type RegistryKind,
+  RunningNode,
+  SHAPES,
+} from "../prove/discovery/registrations.ts";
+import { nowMs } from "../prove/stall/process.ts";
 import { withAndWithout } from "../prove/discovery/without.ts";
 import { testWith } from "../programs.ts";
 
@@ -62,5 +70,28 @@ Deno.test({
     equal(discovery.all.length, 1);
     const ratios = [discovery, chance].flatMap(({ all, answering }) => [...all, ...answering]);
     ok(ratios.every((ratio) => ratio > 0 && Number.isFinite(ratio)));
+  },
+});
+
+Deno.test({
+  name: "a node says what its threads have in memory, and when a registration took its steps",
+  ...ON_LINUX,
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    await using registry = await FileRegistry.create(folder, SHAPES.many, 10);
+    {
+      await using node = await RunningNode.start(folder, registry.settings, 0);
+      const threads = await node.memory();
+      deepEqual(threads.map(({ name }) => name).sort(), ["discovery dns", "dns streams", "dns udp", "main"]);
+      ok(threads.every(({ heapUsed, heapTotal }) => heapUsed > 1 << 20 && heapTotal >= heapUsed));
+      const sinceMs = nowMs();
+      await registry.register(3, 4_000);
+      const of = { file: registry.fileOf(3), id: registry.idIn(3), port: 4_000, sinceMs };
+      await until(() => node.steps(of), ({ toldMs, lists }) => toldMs !== null && lists.length > 0);
+      const { lists, readMs, toldMs } = await node.steps(of);
+      ok(lists.every(([fromMs, toMs]) => fromMs <= toMs));
+      ok(readMs.length > 0 && sinceMs <= readMs[0]! && readMs[0]! <= toldMs!);
+    }
+    await Deno.remove(folder, { recursive: true });
   },
 });

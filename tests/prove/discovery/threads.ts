@@ -5,6 +5,7 @@
  * @module
  */
 import { basename } from "node:path";
+import { DirectoryNames } from "../../../src/discovery/directory_names.ts";
 import type { Order } from "../../../src/discovery/worker.ts";
 import { nowMs } from "../stall/process.ts";
 import { CHANNEL, memoryOf, type ThreadMemory } from "./thread_memory.ts";
@@ -38,7 +39,9 @@ export class Threads {
   /** Begins; threads that run already aren't seen. */
   constructor() {
     const { Worker: Plain } = globalThis;
-    const { readDir, realPathSync } = Deno;
+    const { realPathSync } = Deno;
+    const { list } = DirectoryNames.prototype;
+    const lists = this.#lists;
     const alive = this.#alive;
     const note = (message: unknown) => this.#note(message);
     globalThis.Worker = class extends Plain {
@@ -59,7 +62,12 @@ export class Threads {
         super.terminate();
       }
     };
-    Deno.readDir = (path) => this.#listed(readDir(path));
+    DirectoryNames.prototype.list = async function () {
+      const fromMs = nowMs();
+      const names = await Reflect.apply(list, this, []);
+      remember(lists, [fromMs, nowMs()]);
+      return names;
+    };
     Deno.realPathSync = (path) => {
       remember(this.#reads, [basename(String(path)), nowMs()]);
       return realPathSync(path);
@@ -96,12 +104,6 @@ export class Threads {
   /** Sees no more. */
   close(): void {
     this.#channel.close();
-  }
-
-  async *#listed(entries: AsyncIterable<Deno.DirEntry>): AsyncGenerator<Deno.DirEntry> {
-    const fromMs = nowMs();
-    yield* entries;
-    remember(this.#lists, [fromMs, nowMs()]);
   }
 
   #note(message: unknown): void {
