@@ -539,7 +539,7 @@ export class ProviderFiles implements AsyncDisposable {
     let looking: Promise<void> | null = null;
     for (let looks = 1;; looks++) {
       await clock.sleep(LOOK_MS, this.#ending.signal);
-      if (this.#ending.signal.aborted) return await looking ?? undefined;
+      if (this.#ending.signal.aborted) return void await looking;
       if (looking !== null) this.#lookAtKnown();
       else if (looks % LOOKS_TO_ALL === 0 || !isSameMark(markOf(directory), this.#mark)) {
         looking = this.#lookAside().finally(() => looking = null);
