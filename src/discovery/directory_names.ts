@@ -46,6 +46,7 @@ export class DirectoryNames implements Disposable {
     return names ?? (await Array.fromAsync(Deno.readDir(this.#path))).map(({ name }) => name);
   }
 
+  /** Lists no more. */
   [Symbol.dispose](): void {
     this.#libc?.close();
   }
