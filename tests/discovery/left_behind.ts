@@ -50,6 +50,7 @@ function answers(): () => Promise<void> {
 
 function lists(): () => Promise<void> {
   const directory = Deno.makeTempDirSync();
+  globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
   for (let i = 0; i < 100; i++) Deno.writeTextFileSync(`${directory}/${i}.json`, "");
   const names = new DirectoryNames(directory);
   return async () => {
