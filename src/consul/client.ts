@@ -93,6 +93,8 @@ export interface ConsulAnswer {
   readonly isLed: boolean;
   /** How old its state is at most, milliseconds; of plain questions only. */
   readonly ageMs: number;
+  /** Whether there may be more than this token is told; what comes from a stream of events doesn't say so. */
+  readonly isFiltered: boolean;
 }
 
 /** Largest body: 10,000 instances have 9 MB. */
@@ -368,6 +370,7 @@ function readAnswer(
     index: isUsable ? index : 0,
     isLed: headers.get("x-consul-knownleader") === "true",
     ageMs: Number(headers.get("x-consul-lastcontact") ?? 0) || 0,
+    isFiltered: isFiltered || isAnonymous,
   };
 }
 

@@ -47,6 +47,7 @@ Deno.test("an answer is what its body and its headers say", async () => {
     ),
     {
       ...{ document: [1], body: new TextEncoder().encode("[1]"), index: 7, isLed: true, ageMs: 12 },
+      isFiltered: false,
     },
   );
   const chunked =
@@ -104,6 +105,15 @@ Deno.test("what is no answer is a fault, and says which", async () => {
   );
   ok(typeof await ask(json("[]", anonymous)) !== "string", "with a token it isn't for want of one");
   ok(typeof await ask(json("[]", filtered), { mayBeFiltered: true }) !== "string");
+});
+
+Deno.test("an answer says whether there may be more than is told", async () => {
+  const isFiltered = async (headers: Readonly<Record<string, string>>, token: string | null) =>
+    (await ask(json("[1]", headers), {}, token) as ConsulAnswer).isFiltered;
+  equal(await isFiltered({}, null), false);
+  equal(await isFiltered({ "X-Consul-Results-Filtered-By-ACLs": "true" }, "t"), true);
+  equal(await isFiltered({ "X-Consul-Default-ACL-Policy": "deny" }, "t"), false);
+  equal(await isFiltered({ "X-Consul-Default-ACL-Policy": "deny" }, null), true);
 });
 
 Deno.test("of several servers the next is asked when one is left, and what is blocked there ends", async () => {

@@ -23,6 +23,7 @@ async function followed(
         index: 0,
         isLed: true,
         ageMs: 0,
+        isFiltered: false,
         ...{ body: new Uint8Array(0), ...next },
       });
     },
