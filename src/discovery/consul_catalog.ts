@@ -12,6 +12,9 @@
  * of its jobs 15–24 ms (Consul 1.21). A server bears 200 connections of a client: beyond that there is a question for each
  * product, and beyond that they have their turns.
  *
+ * Each change of a product wakes all questions about it, and each of them is answered in full. Where nodes have far less to say at
+ * a change than products have, nodes are asked instead (`consul_nodes.ts`).
+ *
  * What can't be read stays as it was read last. Nothing is taken away for lack of an answer: only a list that is one, and that
  * lacks an instance, takes it away.
  *
@@ -26,23 +29,16 @@ import {
   ConsulFault,
   type ConsulQuestion,
   type ConsulTerms,
-  parseBody,
 } from "../consul/client.ts";
 import { follow } from "../consul/following.ts";
 import { Pace } from "../consul/pace.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type Change, type Instance, isSameInstance, type NameServer, type Standing } from "./catalog.ts";
-import {
-  type EntryFault,
-  type EntryReading,
-  instancesOf,
-  readEntry,
-  readJobs,
-  readServers,
-  readZones,
-} from "./consul_entries.ts";
-import { JsonList, ListRoom } from "./json_list.ts";
+import { instancesOf, readEntry, readJobs, readNodes, readServers, readZones } from "./consul_entries.ts";
+import { type Followed, NodesReading } from "./consul_nodes.ts";
+import { EntryList } from "./entry_list.ts";
+import { ListRoom } from "./json_list.ts";
 import type { StoreError, StoreOperation } from "./provider_files.ts";
 
 /** What reads a registry, wherever it runs; disposing ends it. */
@@ -81,6 +77,8 @@ const BLOCKED_MAX = 140;
 /** How long a question is blocked, seconds; where they have their turns, a turn. */
 const WAIT_SECONDS = 30;
 const TURN_SECONDS = 1;
+/** The same until it is known whether nodes are asked: what is blocked then keeps its connection. */
+const FIRST_SECONDS = 2;
 /** What an answer may take beyond that: a large one takes a second. */
 const ANSWER_MS = 10_000;
 /** How often it is asked how old the state is, and what that answer may take; milliseconds. */
@@ -97,6 +95,13 @@ const RETRY_MAX_MS = 2_000;
 const LIST_PAUSE_MS = 20;
 /** What answers may take that are kept to be compared with those that follow, all together, bytes. */
 const LISTS_BYTES_MAX = 64 << 20;
+/** What a change brings where it is worth to ask nodes, bytes; and the part of it that nodes may bring. */
+const WORTH_BYTES_MIN = 50e3;
+const NODES_SHARE_MAX = 0.75;
+/** How long an entry is of a node's list, as a part of what it is in a product's: it has no node and no checks. */
+const ENTRY_SHARE = 2 / 3;
+/** Before nodes are asked again that once couldn't be. */
+const NODES_AGAIN_MS = 600_000;
 /** Entries that are named in the log, of each answer. */
 const NAMED_MAX = 3;
 
@@ -214,7 +219,7 @@ interface ZoneParts extends ConsulCatalogOptions {
   readonly keptIds: readonly string[] | null;
 }
 
-/** Whose faults a zone has: the list of services, the pulse, or a reading's key. */
+/** Whose faults a zone has: the list of services, the pulse, a reading's key, or what nodes are read by. */
 type Source = "list" | "pulse" | string;
 
 /** One datacenter. */
@@ -228,8 +233,18 @@ class ZoneReading {
   /** What hasn't been read yet. */
   readonly #unread = new Set<Source>(["list"]);
   readonly #running = new Set<Promise<void>>();
-  /** Instances that count as read and that nothing has said yet. */
-  readonly #left: Set<string>;
+  /** Ids of instances that count and that nothing has said yet; with what they are, where that is known. */
+  readonly #left: Map<string, Instance | null>;
+  /** Ends the questions about products. */
+  #productsOver = new AbortController();
+  /** Who is asked in place of products; `null` = these are. */
+  #nodes: NodesReading | null = null;
+  /** Nodes aren't asked before. */
+  #nodesNotBeforeMs = -Infinity;
+  /** Whether it was looked at who has less to say. */
+  #isWeighed = false;
+  /** How long an entry of a product's list is. */
+  #entryBytes = 0;
   #standing: Standing;
   /** Whether all of it was read once. */
   #isComplete = false;
@@ -241,7 +256,7 @@ class ZoneReading {
   constructor(zone: string, parts: ZoneParts) {
     this.#zone = zone;
     this.#parts = parts;
-    this.#left = new Set(parts.keptIds);
+    this.#left = new Map((parts.keptIds ?? []).map((id) => [id, null]));
     this.#standing = parts.keptIds === null ? "lost" : "stale";
   }
 
@@ -262,18 +277,116 @@ class ZoneReading {
     this.#run(this.#followPulse());
   }
 
+  /** How many instances are known. */
+  get #size(): number {
+    return this.#nodes?.size ?? this.#owners.size;
+  }
+
   async #followList(): Promise<void> {
-    const { clock, ending } = this.#parts;
-    await this.#follow(
-      "list",
-      "/v1/catalog/services",
-      { query: {}, instances: false },
-      async ({ document }) => {
+    const { clock } = this.#parts;
+    const over = this.#productsOver.signal;
+    await this.#follow({
+      ...{ source: "list", path: "/v1/catalog/services", query: {}, instances: false, mayBeFiltered: false },
+      over,
+      take: async ({ document }) => {
         this.#expect(readJobs(document));
-        await clock.sleep(LIST_PAUSE_MS, ending);
+        await clock.sleep(LIST_PAUSE_MS, over);
         return true;
       },
-    );
+    });
+  }
+
+  /** What a change of a product brings, in the mean of all instances, and what one of a node would. */
+  #bytesPerChange(instances: Iterable<Instance>): { readonly products: number; readonly nodes: number } {
+    const [products, nodes] = [new Map<string, number>(), new Map<string, number>()];
+    const count = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
+    for (const { address, node } of instances) {
+      count(products, address.product);
+      count(nodes, node);
+    }
+    const mean = (counts: ReadonlyMap<string, number>) => {
+      const all = [...counts.values()];
+      return all.reduce((sum, each) => sum + each * each, 0) /
+        Math.max(1, all.reduce((sum, each) => sum + each, 0));
+    };
+    return {
+      products: mean(products) * this.#entryBytes,
+      nodes: mean(nodes) * this.#entryBytes * ENTRY_SHARE,
+    };
+  }
+
+  /** Whether nodes would have far less to say. */
+  #isWorthNodes(): boolean {
+    const isReading = !this.#isComplete || this.#unread.size > 0;
+    if (this.#nodes !== null || isReading || this.#parts.clock.monotonicMs() < this.#nodesNotBeforeMs) {
+      return false;
+    }
+    const readings = [...this.#readings.values()];
+    const bytes = readings.reduce((sum, { list }) => sum + list.bytes, 0);
+    // Nothing is worth it where all products together have less to say.
+    if (bytes < WORTH_BYTES_MIN) return false;
+    this.#entryBytes = bytes / Math.max(1, this.#owners.size);
+    const { products, nodes } = this.#bytesPerChange(readings.flatMap(({ known }) => [...known.values()]));
+    return products >= WORTH_BYTES_MIN && nodes <= products * NODES_SHARE_MAX;
+  }
+
+  /** Asks nodes from now on, and products no more. */
+  #askNodes(names: readonly string[]): void {
+    const { write, lists, log } = this.#parts;
+    this.#productsOver.abort();
+    for (const reading of this.#readings.values()) {
+      for (const [id, instance] of reading.known) this.#left.set(id, instance);
+      reading.over.abort();
+      reading.list.forget();
+    }
+    this.#readings.clear();
+    this.#owners.clear();
+    this.#forgetSources();
+    log.info("Nodes have less to say at a change than products: they are asked for", {
+      zone: this.#zone,
+      nodes: names.length,
+    });
+    this.#nodes = new NodesReading({
+      ...{ zone: this.#zone, rooms: lists, write, left: this.#left },
+      follow: (followed) => {
+        this.#unread.add(followed.source);
+        this.#run(this.#follow(followed));
+      },
+      plain: (path, query) => plain(path, { dc: this.#zone, stale: "", ...query }),
+      complain: (list, node) => this.#complain(list, { node }),
+      ended: (source) => this.#forget(source),
+      nodesMax: () => this.#parts.shareOf(),
+      giveUp: (reason) => this.#giveUpNodes(reason),
+    }, names);
+  }
+
+  #noNodes(): void {
+    this.#nodesNotBeforeMs = this.#parts.clock.monotonicMs() + NODES_AGAIN_MS;
+  }
+
+  /** Asks products from now on, and nodes no more. */
+  #giveUpNodes(reason: string): void {
+    if (this.#nodes === null) return;
+    this.#noNodes();
+    this.#parts.log.info("Products are asked for again, and no nodes", { zone: this.#zone, reason });
+    for (const instance of this.#nodes.instances) this.#left.set(instance.id, instance);
+    this.#nodes[Symbol.dispose]();
+    this.#nodes = null;
+    this.#productsOver = new AbortController();
+    this.#forgetSources();
+    this.#unread.add("list");
+    this.#run(this.#followList());
+  }
+
+  /** Whatever instances are read by counts no more. */
+  #forgetSources(): void {
+    for (const source of this.#faults.keys()) if (source !== "pulse") this.#faults.delete(source);
+    this.#unread.clear();
+  }
+
+  #forget(source: Source): void {
+    this.#unread.delete(source);
+    this.#right(source);
   }
 
   /** Has a reading for each job, or for each product where those are too many. */
@@ -293,7 +406,7 @@ class ZoneReading {
     }
     for (const [key, { product, job }] of wanted) {
       if (this.#readings.has(key)) continue;
-      const reading = new JobReading(product, job);
+      const reading = new JobReading(product, job, this.#listOf());
       this.#readings.set(key, reading);
       this.#unread.add(key);
       this.#run(this.#followJob(key, reading));
@@ -309,8 +422,7 @@ class ZoneReading {
         }
         reading.known.clear();
         // Also where that says what it said before.
-        this.#parts.lists.drop(heir.list);
-        heir.list = null;
+        heir.list.forget();
       }
       if (!reading.isListed && reading.known.size === 0) this.#end(key, reading);
     }
@@ -320,35 +432,49 @@ class ZoneReading {
     const { product, job } = reading;
     const query = { passing: "1", ...job !== null && { tag: `glimpse:job=${job}` } };
     const path = `/v1/health/service/${encodeURIComponent(product)}`;
-    const over = reading.over.signal;
-    await this.#follow(key, path, { query, instances: true, over }, ({ body }) => {
-      if (over.aborted) return false;
-      this.#take(reading, body);
-      if (reading.isListed || reading.known.size > 0) return true;
-      this.#end(key, reading);
-      return false;
+    await this.#follow({
+      ...{ source: key, path, query, instances: true, mayBeFiltered: false, over: reading.over.signal },
+      take: ({ body }) => {
+        this.#take(reading, body);
+        if (reading.isListed || reading.known.size > 0) return true;
+        this.#end(key, reading);
+        return false;
+      },
+    });
+  }
+
+  #listOf(): EntryList {
+    return new EntryList({
+      ...{ room: this.#parts.lists, opening: "[" },
+      elementsOf: (document) => {
+        if (!Array.isArray(document)) throw new SyntaxError("the instances are no list");
+        return document;
+      },
+      read: (element) => readEntry(element, this.#zone),
     });
   }
 
   /** Writes the difference between an answer and what is known. */
   #take(reading: JobReading, body: Uint8Array): void {
-    const { write, observe, log } = this.#parts;
-    const isNews = this.#read(reading, body);
-    for (const { kind } of reading.faults) observe("getInstances", kind, 0);
+    const { write } = this.#parts;
+    const isNews = reading.list.take(body);
+    this.#complain(reading.list, { product: reading.product });
     if (!isNews) return;
-    const { instances, faults } = instancesOf(reading.entries);
-    reading.faults = faults;
+    const { instances } = instancesOf(reading.list.entries);
     const next = new Map(
       instances.filter(({ address }) => reading.job === null || address.job === reading.job)
         .map((instance) => [instance.id, instance]),
     );
     const changed = [...next.values()].filter((instance) => {
-      const before = reading.known.get(instance.id);
-      return before === undefined || !isSameInstance(before, instance);
+      const before = reading.known.get(instance.id) ?? this.#left.get(instance.id);
+      return !before || !isSameInstance(before, instance);
     });
     const gone = [...reading.known.keys()].filter((id) => !next.has(id) && this.#owners.get(id) === reading);
     reading.known = next;
-    for (const id of next.keys()) this.#left.delete(id);
+    for (const id of next.keys()) {
+      this.#left.delete(id);
+      if (!this.#owners.has(id)) this.#owners.set(id, reading);
+    }
     for (const { id } of changed) this.#owners.set(id, reading);
     for (const id of gone) this.#owners.delete(id);
     const changes: Change[] = [];
@@ -356,55 +482,25 @@ class ZoneReading {
     if (changed.length > 0) changes.push({ kind: "put", zone: this.#zone, instances: changed });
     if (gone.length > 0) changes.push({ kind: "remove", zone: this.#zone, ids: gone });
     if (changes.length > 0) write(changes);
-    for (const { kind } of faults) observe("getInstances", kind, 0);
-    const said = faults.slice(0, NAMED_MAX).map(({ message }) => message).join("; ");
-    if (said !== reading.said && said !== "") {
-      log.warn("Consul has entries that can't be used", {
-        zone: this.#zone,
-        product: reading.product,
-        entries: faults.length,
-        reason: said,
-      });
-    }
-    reading.said = said;
   }
 
-  /**
-   * Takes an answer apart, or what is another of it than in the one before.
-   *
-   * @returns whether anything is
-   * @throws {SyntaxError | TypeError} where it is no list in JSON
-   */
-  #read(reading: JobReading, body: Uint8Array): boolean {
-    const { lists } = this.#parts;
-    const { list, entries } = reading;
-    const read = (elements: readonly unknown[]) => elements.map((each) => readEntry(each, this.#zone));
-    const difference = list?.difference(body) ?? null;
-    if (list !== null && difference !== null) {
-      const { from, to, elements } = difference;
-      list.follow(body, difference);
-      if (to === 0) return false;
-      reading.entries = [...entries.slice(0, from), ...read(elements), ...entries.slice(to)];
-      if (!lists.keep(list)) reading.list = null;
-      return true;
-    }
-    const document = parseBody(body);
-    if (!Array.isArray(document)) throw new SyntaxError("the instances are no list");
-    lists.drop(list);
-    reading.entries = read(document);
-    const next = JsonList.of(body);
-    reading.list = next !== null && lists.keep(next) ? next : null;
-    return true;
+  /** Counts what can't be used of a list, and says it once. */
+  #complain(list: EntryList, of: Readonly<Record<string, string>>): void {
+    const { observe, log } = this.#parts;
+    const { faults } = list;
+    for (const { kind } of faults) observe("getInstances", kind, 0);
+    const reason = faults.slice(0, NAMED_MAX).map(({ message }) => message).join("; ");
+    if (!list.isNews(reason)) return;
+    log.warn("Consul has entries that can't be used", {
+      ...{ zone: this.#zone, ...of, entries: faults.length, reason },
+    });
   }
 
   #end(key: string, reading: JobReading): void {
     reading.over.abort();
-    this.#parts.lists.drop(reading.list);
-    reading.list = null;
+    reading.list.forget();
     this.#readings.delete(key);
-    this.#unread.delete(key);
-    this.#faults.delete(key);
-    this.#judge();
+    this.#forget(key);
   }
 
   /** Asks how old the state is, and whether the server that is asked answers at all: what is blocked doesn't show it. */
@@ -419,8 +515,10 @@ class ZoneReading {
           answerMs: PULSE_ANSWER_MS,
         });
         const at = `Consul at ${formatSocketAddress(server)}`;
-        if (isLed && ageMs <= AGE_MAX_MS) this.#right("pulse");
-        else if (!isLed) this.#wrong("pulse", { kind: "consulapi", message: `${at} knows of no leader` });
+        if (isLed && ageMs <= AGE_MAX_MS) {
+          this.#right("pulse");
+          await this.#weigh(channel);
+        } else if (!isLed) this.#wrong("pulse", { kind: "consulapi", message: `${at} knows of no leader` });
         else this.#wrong("pulse", { kind: "consulapi", message: `${at} is ${ageMs} ms behind its leader` });
       } catch (cause) {
         const fault = faultOf(cause);
@@ -428,24 +526,34 @@ class ZoneReading {
         this.#wrong("pulse", fault);
         this.#leave(server, fault.kind);
       }
-      await clock.sleep(this.#faults.has("pulse") ? RETRY_MS : PULSE_MS, ending);
+      const isSoon = this.#faults.has("pulse") || !this.#isComplete;
+      await clock.sleep(isSoon ? RETRY_MS : PULSE_MS, ending);
     }
   }
 
-  /** Asks again and again, blocked until there is news; `take` says whether to go on. */
-  async #follow(
-    source: Source,
-    path: string,
-    { query, instances, over }: {
-      readonly query: Readonly<Record<string, string>>;
-      readonly instances: boolean;
-      readonly over?: AbortSignal;
-    },
-    take: (answer: ConsulAnswer) => boolean | Promise<boolean>,
-  ): Promise<void> {
+  /** Asks whoever has less to say at a change. */
+  async #weigh(channel: Channel): Promise<void> {
+    if (this.#nodes !== null) {
+      const { products } = this.#bytesPerChange(this.#nodes.instances);
+      if (this.#unread.size > 0 || this.#nodes.bytesPerChange <= products) return;
+      return this.#giveUpNodes("they have more to say at a change");
+    }
+    this.#isWeighed = this.#isComplete;
+    if (!this.#isWorthNodes()) return;
+    const answer = await channel.ask(plain("/v1/catalog/nodes", { dc: this.#zone, stale: "" }));
+    const names = readNodes(answer.document);
+    // A node of which the token may see a part only can't be told from one that has no more.
+    if (answer.isFiltered || names.length > this.#parts.shareOf()) this.#noNodes();
+    else if (this.#isWorthNodes()) this.#askNodes(names);
+  }
+
+  /**
+   * Asks again and again, blocked until there is news. Where it is over, the question that is blocked then is let come to its end:
+   * Consul counts the connection until then, whether it is closed or not.
+   */
+  async #follow({ source, path, query, instances, mayBeFiltered, over, take }: Followed): Promise<void> {
     const { client, clock, ending, turns, pace, observe } = this.#parts;
     using channel = client.channel();
-    over?.addEventListener("abort", () => channel[Symbol.dispose](), { once: true });
     let retryMs = RETRY_MS;
     let startMs = 0;
     let { server } = client;
@@ -457,21 +565,24 @@ class ZoneReading {
           ...{
             path,
             query: { dc: this.#zone, stale: "", ...query },
-            answerMs: ANSWER_MS,
-            mayBeFiltered: false,
-            isBodyEnough: instances,
+            ...{ answerMs: ANSWER_MS, mayBeFiltered, isBodyEnough: instances },
           },
-          waitSeconds: instances && turns.areScarce ? TURN_SECONDS : WAIT_SECONDS,
+          waitSeconds: instances && turns.areScarce
+            ? TURN_SECONDS
+            : this.#isWeighed
+            ? WAIT_SECONDS
+            : FIRST_SECONDS,
         };
       },
       ask: (question) => instances ? turns.take(channel, question) : channel.ask(question),
       take: async (answer, { isAwaited }) => {
-        const goesOn = await take(answer);
+        const goesOn = !over.aborted && await take(answer, { isAwaited, channel });
+        if (over.aborted) return false;
         observe("getInstances", "none", isAwaited ? 0 : (clock.monotonicMs() - startMs) / 1000);
         retryMs = RETRY_MS;
         this.#unread.delete(source);
         this.#right(source);
-        if (goesOn && instances && isAwaited) await pace.after(answer.body.length, over ?? ending);
+        if (goesOn && instances && isAwaited) await pace.after(answer.body.length, over);
         return goesOn;
       },
       fail: async (cause) => {
@@ -484,7 +595,7 @@ class ZoneReading {
         await clock.sleep(retryMs, ending);
         retryMs = Math.min(RETRY_MAX_MS, 2 * retryMs);
       },
-      signal: over === undefined ? ending : anySignal([ending, over]),
+      signal: anySignal([ending, over]),
       clock,
     });
   }
@@ -509,7 +620,10 @@ class ZoneReading {
     const { write, log } = this.#parts;
     const zone = this.#zone;
     const [fault] = this.#faults.values();
-    if (!this.#isComplete && this.#unread.size === 0) this.#complete();
+    if (this.#unread.size === 0) {
+      if (!this.#isComplete) this.#complete();
+      else if (this.#left.size > 0) write([this.#takeLeft()]);
+    }
     if (!this.#isComplete) {
       if (fault && !this.#isSaid) {
         this.#isSaid = true;
@@ -529,7 +643,7 @@ class ZoneReading {
       });
     }
     write([{ kind: "standing", zone, standing }]);
-    if (!fault) log.info("A zone's registry is read", { zone, instances: this.#owners.size });
+    if (!fault) log.info("A zone's registry is read", { zone, instances: this.#size });
   }
 
   /** All of it is read: what counted until then counts no more, unless it was found. */
@@ -537,12 +651,18 @@ class ZoneReading {
     const { write, log } = this.#parts;
     const zone = this.#zone;
     this.#isComplete = true;
-    const changes: Change[] = this.#left.size === 0 ? [] : [{ kind: "remove", zone, ids: [...this.#left] }];
-    this.#left.clear();
+    const changes = this.#left.size === 0 ? [] : [this.#takeLeft()];
     // However long it has been stale: it isn't any more, even if it is again at once.
     this.#standing = "fresh";
     write([...changes, { kind: "standing", zone, standing: "fresh" }]);
-    log.info("A zone's registry is read", { zone, instances: this.#owners.size });
+    log.info("A zone's registry is read", { zone, instances: this.#size });
+  }
+
+  /** What nothing has said, though all was read, isn't there any more. */
+  #takeLeft(): Change {
+    const ids = [...this.#left.keys()];
+    this.#left.clear();
+    return { kind: "remove", zone: this.#zone, ids };
   }
 
   #run(running: Promise<void>): void {
@@ -558,18 +678,15 @@ class JobReading {
   readonly job: string | null;
   readonly over = new AbortController();
   known = new Map<string, Instance>();
-  /** The answer that came last, and what its entries say; `null` = the next one is taken apart as a whole. */
-  list: JsonList | null = null;
-  entries: readonly EntryReading[] = [];
-  faults: readonly EntryFault[] = [];
+  /** The answer that came last. */
+  readonly list: EntryList;
   /** Whether the list of services has it. */
   isListed = true;
-  /** What was said of its entries last. */
-  said = "";
 
-  constructor(product: string, job: string | null) {
+  constructor(product: string, job: string | null, list: EntryList) {
     this.product = product;
     this.job = job;
+    this.list = list;
   }
 }
 

@@ -32,7 +32,7 @@ export interface EntriesReading {
 const UNKNOWN_PROVIDER = "consul";
 const PREFIX = "glimpse:";
 /** Of each that asks for none. */
-const USUAL_WEIGHT = 1;
+export const USUAL_WEIGHT = 1;
 
 /**
  * The jobs of each product, by the answer to `/v1/catalog/services`: both in lower case.
@@ -121,6 +121,64 @@ export function readZones(document: unknown): readonly string[] {
   if (!Array.isArray(document)) throw new SyntaxError("the datacenters are no list");
   return document.filter((name): name is string => typeof name === "string")
     .map((name) => name.toLowerCase()).filter((name) => fieldFault("zone", name) === null);
+}
+
+/**
+ * The nodes of a datacenter, by the answer to `/v1/catalog/nodes`.
+ *
+ * @throws {SyntaxError} when it is no list of them: there is always one
+ */
+export function readNodes(document: unknown): readonly string[] {
+  if (!Array.isArray(document)) throw new SyntaxError("the nodes are no list");
+  const names = document.map((node) => isObject(node) ? text(node["Node"]) : "").filter((name) =>
+    name !== ""
+  );
+  if (names.length === 0) throw new SyntaxError("there are no nodes");
+  return names;
+}
+
+/**
+ * What a node has, by the answer to `/v1/catalog/node-services/NODE`, as entries without checks; of a node that there isn't nothing.
+ *
+ * @throws {SyntaxError} when it says nothing of a node
+ */
+export function readNode(
+  document: unknown,
+): { readonly node: unknown; readonly services: readonly unknown[] } {
+  if (document === null) return { node: null, services: [] };
+  if (!isObject(document)) throw new SyntaxError("the node is no mapping");
+  const { Node: node, Services: services } = document;
+  if (services === null || node === null) return { node: null, services: [] };
+  if (!isObject(node) || !Array.isArray(services)) throw new SyntaxError("the node has no list of services");
+  return { node, services };
+}
+
+/** Reads one service of a node; what has no tag of ours is nobody's fault. */
+export function readServiceOf(node: unknown, service: unknown, zone: string): EntryReading {
+  const tags = isObject(service) ? service["Tags"] : null;
+  const isAnnounced = Array.isArray(tags) &&
+    tags.some((tag) => typeof tag === "string" && tag.toLowerCase().startsWith(PREFIX));
+  return isAnnounced ? readEntry({ Node: node, Service: service }, zone) : NOTHING;
+}
+
+const NOTHING: EntryReading = { instance: null, weight: USUAL_WEIGHT, faults: [] };
+
+/**
+ * What of each node fails, by lists of checks: ids of its services, and an empty one where all of it fails.
+ *
+ * @throws {SyntaxError} when it is no list
+ */
+export function readFailing(document: unknown): ReadonlyMap<string, ReadonlySet<string>> {
+  if (!Array.isArray(document)) throw new SyntaxError("the checks are no list");
+  const failing = new Map<string, Set<string>>();
+  for (const check of document) {
+    if (!isObject(check) || check["Status"] === "passing") continue;
+    const [node, id] = [text(check["Node"]), text(check["ServiceID"])];
+    const known = failing.get(node);
+    if (known) known.add(id);
+    else failing.set(node, new Set([id]));
+  }
+  return failing;
 }
 
 /** As Consul counts: 1 = alive, 2 = leaving, 4 = failed. */

@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 
 /** Elements that stand where others stood. */
 export interface ListDifference {
@@ -51,10 +52,16 @@ export class JsonList {
     this.#keep(bytes);
   }
 
-  /** The first list of a document that is JSON; `null` = there is none, or it is empty. */
-  static of(bytes: Uint8Array): JsonList | null {
-    const start = bytes.indexOf(LIST);
-    if (start < 0) return null;
+  /**
+   * A list of a document that is JSON.
+   *
+   * @param opening how it begins, with its bracket, where it isn't the first of the document: nothing before it may be written so
+   * @returns `null` = there is none, or it is empty
+   */
+  static of(bytes: Uint8Array, opening = "["): JsonList | null {
+    const at = asBuffer(bytes).indexOf(opening);
+    if (at < 0) return null;
+    const start = at + opening.length - 1;
     const commas = commasIn(bytes, start + 1, bytes.length);
     const list = new JsonList(bytes, [start, ...commas.at, commas.end]);
     return list.length === 1 && list.#difference(bytes, 0, 1) === null ? null : list;
@@ -177,6 +184,10 @@ export class ListRoom {
 }
 
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
 
 /** Room for so many, and some that may come. */
 function roomFor(count: number): number {

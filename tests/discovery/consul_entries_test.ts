@@ -4,7 +4,16 @@
  * @module
  */
 import { deepEqual, equal, match, throws } from "node:assert/strict";
-import { readEntries, readJobs, readServers, readZones } from "../../src/discovery/consul_entries.ts";
+import {
+  readEntries,
+  readFailing,
+  readJobs,
+  readNode,
+  readNodes,
+  readServers,
+  readServiceOf,
+  readZones,
+} from "../../src/discovery/consul_entries.ts";
 import { readMutated } from "./mutations.ts";
 
 const TAGS = ["glimpse:env=prod", "glimpse:job=web", "glimpse:service=http"];
@@ -77,6 +86,34 @@ Deno.test("jobs, zones and name servers are those that have a name in DNS", () =
   for (const read of [readJobs, readServers, readZones, (each: unknown) => readEntries(each, "gg")]) {
     for (const none of ["text", 7, true, null]) throws(() => read(none), SyntaxError);
   }
+});
+
+Deno.test("a node has its services, those without a tag of ours aside, and what fails has its checks' names", () => {
+  deepEqual(readNodes([{ Node: "a" }, { Node: "b" }, {}, 7]), ["a", "b"]);
+  const { node, services } = readNode({
+    Node: entry().Node,
+    Services: [entry().Service, { ID: "x", Tags: ["y"] }, 7],
+  });
+  const read = services.map((service) => readServiceOf(node, service, "gg"));
+  deepEqual(read.map(({ instance }) => instance?.id), ["web1/a", undefined, undefined]);
+  deepEqual(read.flatMap(({ faults }) => faults), []);
+  match(readServiceOf(node, { ...entry().Service, Port: 0 }, "gg").faults[0]!.message, /port must be/);
+  for (const nothing of [null, { Node: null, Services: null }]) deepEqual(readNode(nothing).services, []);
+  deepEqual(
+    readFailing([
+      { Node: "a", ServiceID: "1", Status: "critical" },
+      { Node: "a", ServiceID: "2", Status: "warning" },
+      { Node: "a", ServiceID: "3", Status: "passing" },
+      { Node: "b", ServiceID: "", Status: "critical" },
+      7,
+    ]),
+    new Map([["a", new Set(["1", "2"])], ["b", new Set([""])]]),
+  );
+  for (const none of ["text", 7, true, [], { Node: {}, Services: 7 }]) {
+    throws(() => readNode(none), SyntaxError);
+  }
+  for (const none of ["text", 7, null, []]) throws(() => readNodes(none), SyntaxError);
+  for (const none of ["text", 7, null]) throws(() => readFailing(none), SyntaxError);
 });
 
 Deno.test("whatever a byte is changed to, nothing but a SyntaxError comes of it, and each refusal says something", () => {

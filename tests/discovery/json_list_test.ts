@@ -115,6 +115,14 @@ Deno.test("whatever bytes are changed to, nothing is read but what reading all r
   ok(same > 500 && left > 500, `${same} read, ${left} left`);
 });
 
+Deno.test("a list is that which begins as it is said, though others come before it", () => {
+  const text = (id: number) => `{"Node":{"a":[1,2],"b":"[\\"L\\":["},"L":[{"id":${id}},{"id":2}]}`;
+  const list = JsonList.of(bytesOf(text(1)), '"L":[')!;
+  equal(list.length, 2);
+  deepEqual(list.difference(bytesOf(text(7)))!.elements, [{ id: 7 }]);
+  equal(JsonList.of(bytesOf(text(1)), '"M":['), null);
+});
+
 Deno.test("there is room for so many bytes of lists", () => {
   const [one, other] = [1, 2].map((each) => JsonList.of(bytesOf(JSON.stringify([each, "x".repeat(500)])))!);
   const room = new ListRoom(one!.size + 10);

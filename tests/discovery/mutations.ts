@@ -8,7 +8,15 @@ import { equal, ok } from "node:assert/strict";
 import { seededRng } from "../../src/clock.ts";
 import { parseAddress } from "../../src/discovery/address.ts";
 import { Catalog } from "../../src/discovery/catalog.ts";
-import { readEntries, readJobs, readServers } from "../../src/discovery/consul_entries.ts";
+import {
+  readEntries,
+  readFailing,
+  readJobs,
+  readNode,
+  readNodes,
+  readServers,
+  readServiceOf,
+} from "../../src/discovery/consul_entries.ts";
 import { DnsAnswers } from "../../src/discovery/dns_answers.ts";
 import { readProvider } from "../../src/discovery/provider_file.ts";
 import { decodeMessage, encodeQuery } from "../../src/wire/message.ts";
@@ -30,6 +38,8 @@ const ENTRY = {
 const SEEDS: readonly string[] = [
   JSON.stringify([ENTRY, ENTRY]),
   JSON.stringify({ shop: TAGS, consul: [] }),
+  JSON.stringify({ Node: ENTRY.Node, Services: [ENTRY.Service, ENTRY.Service] }),
+  JSON.stringify([{ Node: "web1", ServiceID: "a", Status: "critical" }]),
   JSON.stringify([{ Name: "s1.gg", Addr: "192.0.2.1", Status: 1 }]),
   JSON.stringify({
     instances: [{ id: "a", address: "http.web.prod.shop.gg", port: 80, ipAddress: "192.0.2.1" }],
@@ -56,7 +66,12 @@ export function readMutated(rounds: number, seed: number): void {
       text,
     );
     refusesInWords(() => parseAddress(text), text);
-    for (const read of [(each: unknown) => readEntries(each, "gg"), readJobs, readServers]) {
+    const readServices = (each: unknown) => {
+      const { node, services } = readNode(each);
+      return services.map((service) => readServiceOf(node, service, "gg"));
+    };
+    const readOfConsul = [(each: unknown) => readEntries(each, "gg"), readJobs, readServers, readServices];
+    for (const read of [...readOfConsul, readNodes, readFailing]) {
       refusesInWords(() => read(JSON.parse(text)), text);
     }
   }
