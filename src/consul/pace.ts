@@ -30,3 +30,20 @@ export class Pace {
     if (this.#dueMs > nowMs) await this.#clock.sleep(this.#dueMs - nowMs, signal);
   }
 }
+
+/** Wait after what had news, or was waited for long, milliseconds; after what hadn't, it doubles. */
+export const PAUSE_MS = 20;
+/** The longest one. */
+export const PAUSE_MAX_MS = 640;
+/** Whoever has waited for so long is asked seldom. */
+export const CALM_MS = 1_000;
+
+/** How long to wait with a question that is answered at each change of anything, mostly without news. */
+export class Pause {
+  #ms = PAUSE_MS;
+
+  /** @param waitedMs how long the answer was waited for */
+  after(isNews: boolean, waitedMs: number): number {
+    return this.#ms = isNews || waitedMs >= CALM_MS ? PAUSE_MS : Math.min(2 * this.#ms, PAUSE_MAX_MS);
+  }
+}

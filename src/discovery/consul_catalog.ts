@@ -31,7 +31,7 @@ import {
   type ConsulTerms,
 } from "../consul/client.ts";
 import { follow } from "../consul/following.ts";
-import { Pace } from "../consul/pace.ts";
+import { Pace, Pause } from "../consul/pace.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type Change, type Instance, isSameInstance, type NameServer, type Standing } from "./catalog.ts";
@@ -91,8 +91,6 @@ const SERVERS_MS = 5_000;
 /** After a failure: at first, and at most. */
 const RETRY_MS = 250;
 const RETRY_MAX_MS = 2_000;
-/** Between two lists of services: others may register without end. */
-const LIST_PAUSE_MS = 20;
 /** What answers may take that are kept to be compared with those that follow, all together, bytes. */
 const LISTS_BYTES_MAX = 64 << 20;
 /** What a change brings where it is worth to ask nodes, bytes; and the part of it that nodes may bring. */
@@ -285,12 +283,16 @@ class ZoneReading {
   async #followList(): Promise<void> {
     const { clock } = this.#parts;
     const over = this.#productsOver.signal;
+    const pause = new Pause();
+    let askedMs = clock.monotonicMs();
     await this.#follow({
       ...{ source: "list", path: "/v1/catalog/services", query: {}, instances: false, mayBeFiltered: false },
       over,
       take: async ({ document }) => {
-        this.#expect(readJobs(document));
-        await clock.sleep(LIST_PAUSE_MS, over);
+        // Consul makes the whole list anew at each change of any service.
+        const isNews = this.#expect(readJobs(document));
+        await clock.sleep(pause.after(isNews, clock.monotonicMs() - askedMs), over);
+        askedMs = clock.monotonicMs();
         return true;
       },
     });
@@ -389,8 +391,12 @@ class ZoneReading {
     this.#right(source);
   }
 
-  /** Has a reading for each job, or for each product where those are too many. */
-  #expect(jobs: ReadonlyMap<string, ReadonlySet<string>>): void {
+  /**
+   * Has a reading for each job, or for each product where those are too many.
+   *
+   * @returns whether there are others than before
+   */
+  #expect(jobs: ReadonlyMap<string, ReadonlySet<string>>): boolean {
     const count = [...jobs.values()].reduce((sum, { size }) => sum + size, 0);
     if (!this.#isCoarse && count > this.#parts.shareOf()) {
       this.#isCoarse = true;
@@ -404,8 +410,10 @@ class ZoneReading {
       if (this.#isCoarse) wanted.set(product, { product, job: null });
       else for (const job of those) wanted.set(`${job}.${product}`, { product, job });
     }
+    let isNews = false;
     for (const [key, { product, job }] of wanted) {
       if (this.#readings.has(key)) continue;
+      isNews = true;
       const reading = new JobReading(product, job, this.#listOf());
       this.#readings.set(key, reading);
       this.#unread.add(key);
@@ -426,6 +434,7 @@ class ZoneReading {
       }
       if (!reading.isListed && reading.known.size === 0) this.#end(key, reading);
     }
+    return isNews;
   }
 
   async #followJob(key: string, reading: JobReading): Promise<void> {
