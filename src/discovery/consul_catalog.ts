@@ -99,7 +99,7 @@ const NODES_SHARE_MAX = 0.75;
 /** How long an entry is of a node's list, as a part of what it is in a product's: it has no node and no checks. */
 const ENTRY_SHARE = 2 / 3;
 /** Before nodes are asked again that once couldn't be. */
-const NODES_AGAIN_MS = 600_000;
+const NODES_AGAIN_MS = 3_600_000;
 /** Entries that are named in the log, of each answer. */
 const NAMED_MAX = 3;
 

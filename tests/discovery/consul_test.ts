@@ -125,6 +125,29 @@ for (const way of ["products", "nodes"] as const) {
       match(world.registry.expose(), /stale_seconds\{.*zone="gg"\} [\d.e-]*[1-9]/);
     });
 
+    await test.step("products are asked where a part of a node is kept back", async () => {
+      if (way === "products") return;
+      const rules = ['service "shop"', 'service "crowd"', 'node_prefix ""'];
+      await consul.must("PUT", "/v1/acl/policy", {
+        Name: "some",
+        Rules: rules.map((rule) => `${rule} { policy = "read" }`).join(" "),
+      });
+      const made = await consul.must("PUT", "/v1/acl/token", { Policies: [{ Name: "some" }] });
+      await using world = over({
+        addresses: [consul.address],
+        token: (made as { SecretID: string }).SecretID,
+      });
+      const isSaid = (word: string) => world.lines.some((line) => line.includes(word));
+      await until(() => isSaid("Products are asked for again"), (said) => said);
+      await consul.register("d", "http.some.prod.shop", { ipAddress: "192.0.2.4" });
+      await answers(world, "http.some.prod.shop.gg", "A", "NOERROR|aa|5 192.0.2.4");
+      await consul.deregister("d");
+      await answers(world, "http.some.prod.shop.gg", "A", "NXDOMAIN|aa");
+      equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
+      equal(world.discovery.catalog.sizeOf("gg"), 152, "nothing was taken away, and nothing stays");
+      ok(!isSaid("can't be read"), world.lines.join("\n"));
+    });
+
     await test.step("whatever it answers, what was read last counts, and it recovers by itself", async () => {
       await using proxy = new ConsulProxy(consul.ports.http);
       await using world = over({ addresses: [proxy.address] });
