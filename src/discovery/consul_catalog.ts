@@ -289,7 +289,7 @@ class ZoneReading {
       ...{ source: "list", path: "/v1/catalog/services", query: {}, instances: false, mayBeFiltered: false },
       over,
       take: async ({ document }) => {
-        // Consul makes the whole list anew at each change of any service.
+        // Consul makes the whole list again at each change of any service.
         const isNews = this.#expect(readJobs(document));
         await clock.sleep(pause.after(isNews, clock.monotonicMs() - askedMs), over);
         askedMs = clock.monotonicMs();

@@ -153,7 +153,7 @@ export function readNode(
   return { node, services };
 }
 
-/** Reads one service of a node; what has no tag of ours is nobody's fault. */
+/** Reads one service of a node; one without a tag of ours is no instance, and that is no fault. */
 export function readServiceOf(node: unknown, service: unknown, zone: string): EntryReading {
   const tags = isObject(service) ? service["Tags"] : null;
   const isAnnounced = Array.isArray(tags) &&

@@ -126,7 +126,7 @@ export class NodesReading implements Disposable {
     for (const node of this.#nodes.values()) node.end();
   }
 
-  /** Nobody knows what a node has that isn't told of all. */
+  /** What is told in part says nothing of what a node lacks. */
   #isUnfiltered(isFiltered: boolean): boolean {
     if (isFiltered) this.#parts.giveUp("the token may not see all of them");
     return !isFiltered;
