@@ -25,6 +25,7 @@ export class EntryList {
   /** `null` = the next one is taken apart as a whole. */
   #list: JsonList | null = null;
   #entries: readonly EntryReading[] = [];
+  #faults: readonly EntryFault[] = [];
   #bytes = 0;
   #said = "";
 
@@ -40,7 +41,7 @@ export class EntryList {
 
   /** What is wrong with them. */
   get faults(): readonly EntryFault[] {
-    return this.#entries.flatMap(({ faults }) => faults);
+    return this.#faults;
   }
 
   /** Length of the answer. */
@@ -64,16 +65,21 @@ export class EntryList {
       list.follow(body, difference);
       if (to === 0) return false;
       const before = this.#entries;
-      this.#entries = [...before.slice(0, from), ...elements.map(read), ...before.slice(to)];
+      this.#set([...before.slice(0, from), ...elements.map(read), ...before.slice(to)]);
       if (!room.keep(list)) this.#list = null;
       return true;
     }
     const elements = elementsOf(parseBody(body));
     this.forget();
-    this.#entries = elements.map(read);
+    this.#set(elements.map(read));
     const next = JsonList.of(body, opening);
     this.#list = next !== null && room.keep(next) ? next : null;
     return true;
+  }
+
+  #set(entries: readonly EntryReading[]): void {
+    this.#entries = entries;
+    this.#faults = entries.flatMap(({ faults }) => faults);
   }
 
   /** Takes the next answer apart as a whole, and counts all of it as news. */
