@@ -42,7 +42,11 @@ export const CALM_MS = 1_000;
 export class Pause {
   #ms = PAUSE_MS;
 
-  /** @param waitedMs how long the answer was waited for */
+  /**
+   * Milliseconds before it is asked again.
+   *
+   * @param waitedMs how long the answer was waited for
+   */
   after(isNews: boolean, waitedMs: number): number {
     return this.#ms = isNews || waitedMs >= CALM_MS ? PAUSE_MS : Math.min(2 * this.#ms, PAUSE_MAX_MS);
   }

@@ -349,7 +349,7 @@ class ZoneReading {
       nodes: names.length,
     });
     this.#nodes = new NodesReading({
-      ...{ zone: this.#zone, rooms: lists, write, left: this.#left },
+      ...{ zone: this.#zone, room: lists, write, left: this.#left },
       follow: (followed) => {
         this.#unread.add(followed.source);
         this.#run(this.#follow(followed));

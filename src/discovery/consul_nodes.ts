@@ -27,7 +27,9 @@ import { NodeEntries } from "./node_entries.ts";
 export interface Followed {
   /** Whose faults it has. */
   readonly source: string;
+  /** What is asked. */
   readonly path: string;
+  /** Likewise. */
   readonly query: Readonly<Record<string, string>>;
   /** Whether it is one of the many questions about instances. */
   readonly instances: boolean;
@@ -44,12 +46,15 @@ export interface Followed {
 
 /** What a reading by nodes needs. */
 export interface NodesReadingParts {
+  /** The datacenter. */
   readonly zone: string;
-  readonly rooms: ListRoom;
+  /** Where answers are kept to be compared. */
+  readonly room: ListRoom;
   /** Follows until it is over. */
   readonly follow: (followed: Followed) => void;
   /** A question that doesn't block. */
   readonly plain: (path: string, query: Readonly<Record<string, string>>) => ConsulQuestion;
+  /** Gets what changes. */
   readonly write: (changes: readonly Change[]) => void;
   /** Instances that count by what was known before, as far as nodes haven't said anything; what is taken is struck out. */
   readonly left: Map<string, Instance | null>;
@@ -250,7 +255,7 @@ class NodeReading {
   isRead = false;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(name: string, { zone, rooms: room }: NodesReadingParts) {
+  constructor(name: string, { zone, room }: NodesReadingParts) {
     this.name = name;
     let node: unknown = null;
     this.list = new EntryList({

@@ -10,6 +10,7 @@ import { JsonList, type ListRoom } from "./json_list.ts";
 
 /** What is read, and where it is kept. */
 export interface EntryListOptions {
+  /** Where the answer that came last is kept to be compared. */
   readonly room: ListRoom;
   /** How the list begins in the document; see {@linkcode JsonList.of}. */
   readonly opening: string;

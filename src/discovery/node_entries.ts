@@ -10,6 +10,7 @@ import { type EntryReading, USUAL_WEIGHT } from "./consul_entries.ts";
 
 /** What is another than before. */
 export interface NodeChange {
+  /** Those that are new or other ones. */
   readonly put: readonly Instance[];
   /** Ids. */
   readonly gone: readonly string[];

@@ -29,7 +29,7 @@ class Scene {
 
   constructor(nodes: readonly string[] = ["a"]) {
     this.reading = new NodesReading({
-      ...{ zone: "gg", rooms: new ListRoom(1 << 20), left: this.left },
+      ...{ zone: "gg", room: new ListRoom(1 << 20), left: this.left },
       follow: (followed) => void this.followed.set(followed.source, followed),
       plain: (path, query) => ({
         ...{ path, query, index: 0, waitSeconds: 0, answerMs: 1, mayBeFiltered: true },
