@@ -77,8 +77,11 @@ const BLOCKED_MAX = 140;
 /** How long a question is blocked, seconds; where they have their turns, a turn. */
 const WAIT_SECONDS = 30;
 const TURN_SECONDS = 1;
-/** The same until it is known whether nodes are asked: what is blocked then keeps its connection. */
-const FIRST_SECONDS = 2;
+/**
+ * How long the first question that blocks waits for who is to be asked, milliseconds: what was blocked once costs Consul something
+ * at each change for another twenty minutes.
+ */
+const FIRST_MS = 5_000;
 /** What an answer may take beyond that: a large one takes a second. */
 const ANSWER_MS = 10_000;
 /** How often it is asked how old the state is, and what that answer may take; milliseconds. */
@@ -239,8 +242,8 @@ class ZoneReading {
   #nodes: NodesReading | null = null;
   /** Nodes aren't asked before. */
   #nodesNotBeforeMs = -Infinity;
-  /** Whether it was looked at who has less to say. */
-  #isWeighed = false;
+  /** Aborted when it was looked at who has less to say. */
+  readonly #weighed = new AbortController();
   /** How long an entry of a product's list is. */
   #entryBytes = 0;
   #standing: Standing;
@@ -547,8 +550,11 @@ class ZoneReading {
       if (this.#unread.size > 0 || this.#nodes.bytesPerChange <= products) return;
       return this.#giveUpNodes("they have more to say at a change");
     }
-    this.#isWeighed = this.#isComplete;
-    if (!this.#isWorthNodes()) return;
+    if (this.#isWorthNodes()) await this.#tryNodes(channel);
+    if (this.#isComplete) this.#weighed.abort();
+  }
+
+  async #tryNodes(channel: Channel): Promise<void> {
     const answer = await channel.ask(plain("/v1/catalog/nodes", { dc: this.#zone, stale: "" }));
     const names = readNodes(answer.document);
     // A node of which the token may see a part only can't be told from one that has no more.
@@ -576,11 +582,7 @@ class ZoneReading {
             query: { dc: this.#zone, stale: "", ...query },
             ...{ answerMs: ANSWER_MS, mayBeFiltered, isBodyEnough: instances },
           },
-          waitSeconds: instances && turns.areScarce
-            ? TURN_SECONDS
-            : this.#isWeighed
-            ? WAIT_SECONDS
-            : FIRST_SECONDS,
+          waitSeconds: instances && turns.areScarce ? TURN_SECONDS : WAIT_SECONDS,
         };
       },
       ask: (question) => instances ? turns.take(channel, question) : channel.ask(question),
@@ -591,7 +593,9 @@ class ZoneReading {
         retryMs = RETRY_MS;
         this.#unread.delete(source);
         this.#right(source);
-        if (goesOn && instances && isAwaited) await pace.after(answer.body.length, over);
+        if (!goesOn || !instances) return goesOn;
+        if (isAwaited) await pace.after(answer.body.length, over);
+        else await clock.sleep(FIRST_MS, anySignal([ending, over, this.#weighed.signal]));
         return goesOn;
       },
       fail: async (cause) => {
