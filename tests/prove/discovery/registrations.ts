@@ -337,7 +337,7 @@ class ConsulRegistry implements Registry {
   async register(i: number, port: number): Promise<void> {
     const [service, job, env, product] = this.#shape.addressOf(i).split(".");
     await this.#consul.must("PUT", "/v1/catalog/register", {
-      ...{ Node: `h${i % 100}`, Address: "198.51.100.1" },
+      ...{ Node: hostOf(i), Address: "198.51.100.1" },
       Service: {
         ...{ ID: idOf(i), Service: product, Port: port, Address: ipOf(i) },
         Tags: [`glimpse:env=${env}`, `glimpse:job=${job}`, `glimpse:service=${service}`],
@@ -359,6 +359,13 @@ class ConsulRegistry implements Registry {
 }
 
 const AT_ONCE = 50;
+/** Instances of a node of Consul's. */
+const ON_HOST = 100;
+
+/** In the order of the instances, which are called by it. */
+function hostOf(i: number): string {
+  return `h${String(Math.floor(i / ON_HOST)).padStart(3, "0")}`;
+}
 
 /** The node, and what is known of its process. */
 export class RunningNode implements AsyncDisposable {
