@@ -215,8 +215,9 @@ export async function watchBucket(
   watch.follow(
     await consumer.consume({
       callback: ({ subject, data, headers, info: { streamSequence: revision, pending } }) => {
-        // A value has no headers; a key that was deleted, or is too old, says so in them.
-        const value = headers === undefined ? data : NOTHING;
+        // Most values have no headers; that a key was deleted, or is too old, is said in them.
+        const isGone = headers !== undefined && GONE.some((name) => headers.has(name));
+        const value = isGone ? NOTHING : data;
         watch.take({ key: subject.slice(prefix.length), value, revision, pending });
       },
     }),
@@ -225,6 +226,8 @@ export async function watchBucket(
 }
 
 const NOTHING = new Uint8Array(0);
+/** Headers of what says that there is no value any more. */
+const GONE = ["KV-Operation", "Nats-Marker-Reason"];
 
 /** A watch, and how far it has come. */
 export class Watch implements AsyncDisposable {

@@ -34,6 +34,7 @@ import { follow } from "../consul/following.ts";
 import { Pace, Pause } from "../consul/pace.ts";
 import { formatSocketAddress, type SocketAddress } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { Turns } from "../turns.ts";
 import { type Change, type Instance, isSameInstance, type NameServer, type Standing } from "./catalog.ts";
 import { instancesOf, readEntry, readJobs, readNodes, readServers, readZones } from "./consul_entries.ts";
 import { type Followed, NodesReading } from "./consul_nodes.ts";
@@ -582,10 +583,10 @@ class ZoneReading {
             query: { dc: this.#zone, stale: "", ...query },
             ...{ answerMs: ANSWER_MS, mayBeFiltered, isBodyEnough: instances },
           },
-          waitSeconds: instances && turns.areScarce ? TURN_SECONDS : WAIT_SECONDS,
+          waitSeconds: instances && turns.waiting > 0 ? TURN_SECONDS : WAIT_SECONDS,
         };
       },
-      ask: (question) => instances ? turns.take(channel, question) : channel.ask(question),
+      ask: (question) => instances ? inTurn(turns, channel, question) : channel.ask(question),
       take: async (answer, { isAwaited }) => {
         const goesOn = !over.aborted && await take(answer, { isAwaited, channel });
         if (over.aborted) return false;
@@ -703,35 +704,16 @@ class JobReading {
   }
 }
 
-/** So many questions at a time; who comes later waits for one of them to end. */
-class Turns {
-  readonly #max: number;
-  readonly #waiting: (() => void)[] = [];
-  #taken = 0;
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  /** Whether anyone waits. */
-  get areScarce(): boolean {
-    return this.#waiting.length > 0;
-  }
-
-  async take(channel: Channel, question: ConsulQuestion): Promise<ConsulAnswer> {
-    if (this.#taken >= this.#max) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#taken++;
+/** Asks when there is a turn for it. */
+function inTurn(turns: Turns, channel: Channel, question: ConsulQuestion): Promise<ConsulAnswer> {
+  return turns.take(async () => {
     try {
       return await channel.ask(question);
     } finally {
-      const next = this.#waiting.shift();
       // A connection that stays open counts as well.
-      if (next) {
-        channel.close();
-        next();
-      } else this.#taken--;
+      if (turns.waiting > 0) channel.close();
     }
-  }
+  });
 }
 
 /** A question that doesn't block. */

@@ -21,8 +21,8 @@ const LONG_MAX = 20;
 
 const TICK_MS = 1;
 
-const { discovery, database }: NodeOrder = JSON.parse(Deno.args[0]!);
-const threads = new Threads();
+const { discovery, database, isWatched }: NodeOrder = JSON.parse(Deno.args[0]!);
+const threads = isWatched ? new Threads() : null;
 let core: Core | null = null;
 await using node = await startTestNode({
   dns: { ...TEST_SETTINGS.dns, domain: ["example.org"] },
@@ -48,7 +48,7 @@ let turns = NONE;
 let sinceMs = performance.now();
 const look = () => ({ atMs: performance.now(), ...processorOf(process.pid) });
 let last = look();
-const looking = setInterval(() => {
+const watch = () => {
   const now = look();
   const tookMs = now.atMs - last.atMs - TICK_MS;
   const ownMs = tookMs - (now.waitedMs - last.waitedMs);
@@ -61,7 +61,8 @@ const looking = setInterval(() => {
       : turns.long,
   };
   last = now;
-}, TICK_MS);
+};
+const watching = isWatched ? setInterval(watch, TICK_MS) : undefined;
 for await (const line of createInterface({ input: process.stdin })) {
   const question: NodeQuestion = JSON.parse(line);
   switch (question.kind) {
@@ -71,11 +72,11 @@ for await (const line of createInterface({ input: process.stdin })) {
       sinceMs = performance.now();
       break;
     case "memory":
-      say(await threads.memory());
+      say(await threads?.memory());
       break;
     case "steps":
-      say(threads.steps(question));
+      say(threads?.steps(question));
   }
 }
-clearInterval(looking);
-threads.close();
+clearInterval(watching);
+threads?.close();

@@ -124,7 +124,7 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
     ),
   );
   const startMs = performance.now();
-  const node = stack.use(await RunningNode.start(folder, registry.settings, terms.services));
+  const node = stack.use(await RunningNode.start(folder, registry.settings, terms));
   using answers = new Answers(node.ready.discovery!);
   const nameAt = (i: number) => `${shape.addressOf(i)}.gg.${ZONE}`;
   const changing = Math.min(instances, shape.changing(instances));
@@ -383,11 +383,11 @@ export class RunningNode implements AsyncDisposable {
   static async start(
     folder: string,
     discovery: Settings["discovery"] | null,
-    services: number,
+    { services, isWatched = true }: { readonly services: number; readonly isWatched?: boolean },
   ): Promise<RunningNode> {
     const database = services === 0 ? null : `${folder}/node.db`;
     if (database !== null) writeDatabase(database, services);
-    const order: NodeOrder = { discovery, database };
+    const order: NodeOrder = { discovery, database, isWatched };
     const process = new LineProcess(new URL("node.ts", import.meta.url), [JSON.stringify(order)], [
       ...["--unstable-net", V8_FLAGS],
     ]);

@@ -8,6 +8,8 @@ export interface NodeOrder {
   readonly discovery: Settings["discovery"] | null;
   /** Its database; `null` = one in memory. */
   readonly database: string | null;
+  /** Whether its turns are measured, and its threads watched: that is a twentieth of a processor. */
+  readonly isWatched: boolean;
 }
 
 /** Where it answers. */

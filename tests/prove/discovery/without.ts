@@ -67,7 +67,7 @@ export async function withAndWithout(terms: WithoutTerms): Promise<WithoutReport
       const settings = kind === "discovery"
         ? (await FileRegistry.create(folder, SHAPES.many, instances)).settings
         : null;
-      nodes.set(kind, stack.use(await RunningNode.start(folder, settings, services)));
+      nodes.set(kind, stack.use(await RunningNode.start(folder, settings, { services, isWatched: false })));
     }
     const costs = new Map(KINDS.map((kind) => [kind, { all: [] as number[], answering: [] as number[] }]));
     for (let slice = -WARM_SLICES; slice < slices; slice++) {
