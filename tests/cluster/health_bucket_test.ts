@@ -1,7 +1,8 @@
 /** @module When what a bucket has kept is read, and whether its watch is alive, though others write to it all the time. */
 import { deepEqual, equal } from "node:assert/strict";
-import type { StreamInfo } from "@nats-io/jetstream";
-import { Watch } from "../../src/cluster/health_bucket.ts";
+import type { JetStreamClient, JsMsg, StreamInfo } from "@nats-io/jetstream";
+import { headers as messageHeaders } from "@nats-io/nats-core";
+import { Watch, watchBucket } from "../../src/cluster/health_bucket.ts";
 import { settle } from "../clock.ts";
 
 /** A watch that delivers what the test says. @param kept values of the bucket when it began */
@@ -65,4 +66,38 @@ Deno.test("a watch that has ended by itself is dead, and one that is disposed of
   await other.watch[Symbol.asyncDispose]();
   other.deliver("a", 0);
   deepEqual(other.log, []);
+});
+
+Deno.test("what says that a key has gone has no value, and every other message has its own", async () => {
+  let deliver!: (message: JsMsg) => void;
+  const { promise: ended, resolve: stop } = Promise.withResolvers<void>();
+  const consumers = {
+    getPushConsumer: () =>
+      Promise.resolve({
+        info: () => Promise.resolve({ num_pending: 4 }),
+        consume: ({ callback }: { callback: typeof deliver }) => {
+          deliver = callback;
+          return Promise.resolve({ stop, closed: () => ended });
+        },
+      }),
+  };
+  const first = { created: "then", config: { name: "KV_health" }, state: { messages: 4, last_seq: 4 } };
+  const seen: string[] = [];
+  await using _ = await watchBucket({ consumers } as unknown as JetStreamClient, first as StreamInfo, {
+    entry: (key, value) => seen.push(`${key} ${value.length}`),
+    caughtUp: () => seen.push("caught up"),
+  });
+  const said = [
+    ["n.1", null],
+    ["n.2", "KV-Operation"],
+    ["n.3", "Nats-Marker-Reason"],
+    ["n.4", "Nats-Stream-Source"],
+  ] as const;
+  for (const [i, [key, name]] of said.entries()) {
+    const headers = name === null ? undefined : messageHeaders();
+    if (name !== null) headers!.set(name, "DEL");
+    const info = { streamSequence: i + 1, pending: 3 - i };
+    deliver({ subject: `$KV.health.${key}`, data: new Uint8Array(5), headers, info } as JsMsg);
+  }
+  deepEqual(seen, ["n.1 5", "n.2 0", "n.3 0", "n.4 5", "caught up"]);
 });
