@@ -119,7 +119,7 @@ export async function watchBuckets(
           await clock.sleep(terms.lookMs, end);
           if (end.aborted) break;
           await info(terms.membershipBucket);
-          if (watch.isDead(await info(terms.healthBucket)) || isOverflowed()) break;
+          if (await watch.isDead(() => info(terms.healthBucket)) || isOverflowed()) break;
         }
       } finally {
         await watch[Symbol.asyncDispose]();
@@ -258,15 +258,18 @@ export class Watch implements AsyncDisposable {
     delivery.closed().then(over, over);
   }
 
-  /** Whether it delivers no more, of a bucket that is so now. */
-  isDead({ created, state }: StreamInfo): boolean {
+  /** Whether it delivers no more, by what the server says of the bucket. */
+  async isDead(ask: () => Promise<StreamInfo>): Promise<boolean> {
+    // What comes behind the server's answer may be taken before it.
+    const reached = this.#reached;
+    const { created, state } = await ask();
     if (this.#isOver || created !== this.#first.created) return true;
     const [wasExpected, isStill] = [this.#expected, this.#reached === this.#before];
     this.#expected = state.last_seq;
     this.#before = this.#reached;
     // Of an empty bucket nothing comes; of what has gone from the end of another, the sequence is known from the start.
-    if (state.messages === 0) return state.last_seq < this.#reached;
-    return (isStill && this.#reached < wasExpected) || state.last_seq < this.#reached;
+    if (state.messages === 0) return state.last_seq < reached;
+    return (isStill && this.#reached < wasExpected) || state.last_seq < reached;
   }
 
   /** Tells of what came. */

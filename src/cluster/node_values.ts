@@ -150,8 +150,8 @@ export class NodeValues implements SharedValues {
         await clock.sleep(waitMs, signal);
         if (signal.aborted) return;
         if (clock.monotonicMs() - lookedMs >= lookMs) {
-          const now = await info();
-          if (watch.isDead(now)) return;
+          let now = first;
+          if (await watch.isDead(async () => now = await info())) return;
           // What there was when the watch began may have been forgotten before it came.
           if (now.state.messages === 0) caughtUp();
           lookedMs = clock.monotonicMs();

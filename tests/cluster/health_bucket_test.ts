@@ -22,6 +22,10 @@ function bed(kept: number) {
   return { log, watch, deliver, close };
 }
 
+function isDead(watch: Watch, info: object): Promise<boolean> {
+  return watch.isDead(() => Promise.resolve({ created: "then", ...info } as StreamInfo));
+}
+
 Deno.test("a watch has caught up with the last value there was, however many are written meanwhile", async () => {
   const { log, watch, deliver } = bed(3);
   await using _ = watch;
@@ -37,31 +41,43 @@ Deno.test("a watch of which nothing waits any more has caught up, though some va
   deliver("a", 0);
   deepEqual(log, ["a", "caught up"]);
   const state = { messages: 1, last_seq: 3 };
-  equal(watch.isDead({ created: "then", state } as StreamInfo), false);
-  equal(watch.isDead({ created: "then", state } as StreamInfo), false);
+  equal(await isDead(watch, { state }), false);
+  equal(await isDead(watch, { state }), false);
 });
 
 Deno.test("a watch is dead that doesn't come to what there was at the look before, and not one that is behind", async () => {
   const { watch, deliver } = bed(3);
   await using _ = watch;
-  const isDead = (last_seq: number) =>
-    watch.isDead({ created: "then", state: { messages: last_seq, last_seq } } as StreamInfo);
-  equal(isDead(10), false);
+  const isDeadAt = (last_seq: number) => isDead(watch, { state: { messages: last_seq, last_seq } });
+  equal(await isDeadAt(10), false);
   deliver("a", 9);
-  equal(isDead(20), false, "it comes further");
+  equal(await isDeadAt(20), false, "it comes further");
   deliver("b", 18);
-  equal(isDead(30), false, "it comes further");
-  equal(isDead(30), true);
-  equal(watch.isDead({ created: "later", state: { messages: 2, last_seq: 2 } } as StreamInfo), true);
+  equal(await isDeadAt(30), false, "it comes further");
+  equal(await isDeadAt(30), true);
+  equal(await isDead(watch, { created: "later", state: { messages: 2, last_seq: 2 } }), true);
+});
+
+Deno.test("what comes before the server's answer is taken doesn't make the bucket an older one", async () => {
+  const { watch, deliver } = bed(1);
+  await using _ = watch;
+  deliver("a", 0);
+  const info = { created: "then", state: { messages: 1, last_seq: 1 } } as StreamInfo;
+  const asked = watch.isDead(() => {
+    deliver("b", 0);
+    return Promise.resolve(info);
+  });
+  equal(await asked, false);
+  equal(await watch.isDead(() => Promise.resolve(info)), true, "it was put back");
 });
 
 Deno.test("a watch that has ended by itself is dead, and one that is disposed of tells no more", async () => {
   const { watch, close } = bed(0);
-  const isDead = () => watch.isDead({ created: "then", state: { messages: 0, last_seq: 0 } } as StreamInfo);
-  equal(isDead(), false);
+  const state = { messages: 0, last_seq: 0 };
+  equal(await isDead(watch, { state }), false);
   close();
   await settle();
-  equal(isDead(), true);
+  equal(await isDead(watch, { state }), true);
   const other = bed(1);
   await other.watch[Symbol.asyncDispose]();
   other.deliver("a", 0);
