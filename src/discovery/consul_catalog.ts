@@ -596,7 +596,11 @@ class ZoneReading {
         this.#right(source);
         if (!goesOn || !instances) return goesOn;
         if (isAwaited) await pace.after(answer.body.length, over);
-        else await clock.sleep(FIRST_MS, anySignal([ending, over, this.#weighed.signal]));
+        else if (!this.#weighed.signal.aborted) {
+          await clock.sleep(FIRST_MS, anySignal([ending, over, this.#weighed.signal]));
+          // It may have been ended meanwhile, which would pass for a fault of what is asked next.
+          channel.close();
+        }
         return goesOn;
       },
       fail: async (cause) => {
@@ -625,6 +629,8 @@ class ZoneReading {
   }
 
   #wrong(source: Source, { kind, message }: { readonly kind: string; readonly message: string }): void {
+    // What goes wrong is to be noticed by all, and at once.
+    this.#weighed.abort();
     this.#faults.set(source, { kind, message });
     this.#judge();
   }

@@ -186,7 +186,7 @@ for (const way of ["products", "nodes"] as const) {
       }
       equal(brief(await world.ask(WEB, "A")), "NOERROR|aa|5 192.0.2.1|5 192.0.2.2");
       const said = world.lines.filter((line) => line.includes("registry can't be read")).length;
-      equal(said, wrong.length, "a line for each of them");
+      equal(said, wrong.length, `a line for each of them: ${world.lines.join("\n")}`);
     });
 
     await test.step("killed and started again", async () => {
