@@ -11,6 +11,7 @@ import { pause } from "../clock.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
 import { testEachTransport } from "./each_transport.ts";
 import { endless, ENDS_HUNG_THREADS, fatal } from "./faulty_snapshots.ts";
+import { HaltingThreads } from "./halting_threads.ts";
 import { addresses, query } from "./packets.ts";
 import type { Declared } from "./world.ts";
 
@@ -215,10 +216,9 @@ if (ENDS_HUNG_THREADS) {
 }
 
 testEachTransport("a fleet whose worker hangs can be stopped", async (start) => {
+  using threads = new HaltingThreads();
   const node = await start(at("192.0.2.1"));
-  await node.fleet.publish(endless(node.world.snapshot), node.world.board);
-  using client = new UdpClient(node.address);
-  await client.send(WWW);
+  await threads.halt("udp");
   await node[Symbol.asyncDispose]();
 });
 

@@ -9,9 +9,10 @@ import { turnEventLoop } from "../../src/dns/event_loop.ts";
 import { STREAM_LANE } from "../../src/dns/fleet.ts";
 import type { Patience } from "../../src/dns/pulse.ts";
 import { pause } from "../clock.ts";
-import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
+import { askTcp, askUdp, UdpClient } from "./clients.ts";
 import { testEachTransport } from "./each_transport.ts";
-import { endless, ENDS_HUNG_THREADS, fatal } from "./faulty_snapshots.ts";
+import { ENDS_HUNG_THREADS, fatal } from "./faulty_snapshots.ts";
+import { HaltingThreads } from "./halting_threads.ts";
 import { interceptOrders, starts } from "./intercepted_orders.ts";
 import { Loopback } from "./loopback.ts";
 import { addresses, query } from "./packets.ts";
@@ -26,14 +27,6 @@ function at(member: string): Declared {
 
 /** Quick to despair, and yet far from a busy machine's pauses. */
 const IMPATIENT: Patience = { lookMs: 20, quietMs: 200, hungMs: 1_000, deafMs: 5_000 };
-
-/** Makes the stream worker hang for good; UDP answers from the world of before. */
-async function hangStreams(node: Loopback): Promise<void> {
-  await node.fleet.publish(endless(node.world.snapshot), node.world.board);
-  using client = await TcpClient.connect(node.address);
-  await client.write(framed(WWW)); // is never answered
-  while (node.world.board.lane(STREAM_LANE)[COUNTER.queriesTcp] === 0) await turnEventLoop();
-}
 
 testEachTransport("UDP and streams are counted in lanes of their own", async (start) => {
   await using node = await start(at("192.0.2.1"));
@@ -93,6 +86,7 @@ if (ENDS_HUNG_THREADS) {
   testEachTransport(
     "while the stream worker hangs UDP is answered, and from what is published; then it is replaced",
     async (start) => {
+      using threads = new HaltingThreads();
       const lines: string[] = [];
       const replaced = Promise.withResolvers<string>();
       await using node = await start(at("192.0.2.1"), {
@@ -101,7 +95,7 @@ if (ENDS_HUNG_THREADS) {
         onLog: (line) => lines.push(line),
       });
       const { fleet } = node;
-      await hangStreams(node);
+      await threads.halt("streams");
       using udp = new UdpClient(node.address);
       let published: Promise<void> = node.publish(at("192.0.2.2"));
       while (addresses(await udp.ask(WWW))[0] !== "192.0.2.2") await turnEventLoop();
@@ -124,6 +118,7 @@ if (ENDS_HUNG_THREADS) {
   );
 
   testEachTransport("when the stream worker can't be replaced the node goes on with UDP", async (start) => {
+    using threads = new HaltingThreads();
     const lines: string[] = [];
     let lost: Error | null = null;
     await using node = await start(at("192.0.2.1"), {
@@ -132,7 +127,7 @@ if (ENDS_HUNG_THREADS) {
       onLog: (line) => lines.push(line),
     });
     const { fleet } = node;
-    await hangStreams(node);
+    await threads.halt("streams");
     {
       using _failing = interceptOrders((order) =>
         starts(order, "streams") ? { ...order, snapshot: fatal(order.snapshot) } : order
@@ -151,8 +146,9 @@ if (ENDS_HUNG_THREADS) {
   });
 
   testEachTransport("while another has the TCP port the stream worker is tried again", async (start) => {
+    using threads = new HaltingThreads();
     await using node = await start(at("192.0.2.1"), { patience: IMPATIENT });
-    await hangStreams(node);
+    await threads.halt("streams");
     let taken: Deno.TcpListener | null = null;
     let refused = 0;
     using _taking = interceptOrders((order) => {
@@ -168,8 +164,9 @@ if (ENDS_HUNG_THREADS) {
 }
 
 testEachTransport("a fleet whose stream worker hangs can be stopped, and UDP ends at once", async (start) => {
+  using threads = new HaltingThreads();
   const node = await start(at("192.0.2.1"));
-  await hangStreams(node);
+  await threads.halt("streams");
   const stopped = node[Symbol.asyncDispose]();
   const { hostname, port } = node.address;
   for (let socket: Deno.DatagramConn | null = null; socket === null; await pause()) {
