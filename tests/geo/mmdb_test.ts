@@ -247,7 +247,7 @@ Deno.test("a random database tells of random addresses what maxmind reads in it,
         equal(database.depth, depth, text);
       }
     }),
-    { numRuns: runs(35) },
+    { numRuns: runs(20) },
   );
 });
 
@@ -368,18 +368,23 @@ for (const recordSize of RECORD_SIZES) {
     const whole = sample(recordSize);
     const rng = seededRng(recordSize);
     for (let at = 0; at < whole.length; at++) {
-      for (const byte of [0, 255, whole[at]! ^ 1 << (rng() & 7), rng() & 255]) {
+      for (const byte of someOf([0, 255, whole[at]! ^ 1 << (rng() & 7), rng() & 255], at + recordSize / 4)) {
         const corrupt = whole.slice();
         corrupt[at] = byte;
         ask(corrupt, rng);
       }
     }
-    for (let run = 0; run < runs(750); run++) {
+    for (let run = 0; run < runs(300); run++) {
       const corrupt = whole.slice();
       for (let flips = 1 + rng() % 8; flips > 0; flips--) corrupt[rng() % whole.length] = rng() & 255;
       ask(corrupt, rng);
     }
   });
+}
+
+/** The one whose turn it is; each where there are more cases than in the suite. */
+function someOf<T>(all: readonly T[], turn: number): readonly T[] {
+  return runs(1) > 1 ? all : [all[turn % all.length]!];
 }
 
 /**
@@ -430,18 +435,18 @@ for (const recordSize of RECORD_SIZES) {
     equal(taken, 0);
     equal(takenByBoth(whole, rng), 20);
     for (let at = 0; at < whole.length; at++) {
-      for (const byte of [whole[at]! ^ 1 << (rng() & 7), rng() & 255]) {
+      for (const byte of someOf([whole[at]! ^ 1 << (rng() & 7), rng() & 255], at)) {
         const corrupt = whole.slice();
         corrupt[at] = byte;
         taken += takenByBoth(corrupt, rng);
       }
     }
-    for (let run = 0; run < runs(350); run++) {
+    for (let run = 0; run < runs(150); run++) {
       const corrupt = whole.slice();
       for (let flips = 1 + rng() % 8; flips > 0; flips--) corrupt[rng() % whole.length] = rng() & 255;
       taken += takenByBoth(corrupt, rng);
     }
-    ok(taken > runs(750), "enough is taken for the comparison to say something");
+    ok(taken > runs(300), "enough is taken for the comparison to say something");
   });
 }
 

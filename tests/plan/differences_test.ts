@@ -3,6 +3,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
 import { EVERYONE } from "../../src/plan/clients.ts";
 import { DIFFERENCES_MAX } from "../../src/change/guard.ts";
+import { runs } from "../property_runs.ts";
 import { differ, type Differences } from "../../src/plan/differences.ts";
 import { Forecast, type World } from "../../src/plan/forecast.ts";
 import { subjectsOf } from "./subjects.ts";
@@ -40,24 +41,27 @@ function webOf(
 }
 
 Deno.test("a state differs from itself in nothing", () => {
-  fc.assert(fc.property(anyState, fc.integer({ min: 0, max: 50 }), (state, seed) => {
-    const { geoData, clients } = geographyOf(seed);
-    const { frozen } = realOf(state, geoData);
-    const desired = desiredOf(state.declared);
-    const classes = clients.map((client) => ({ label: client, weight: 1, address: parseIp(client)! }));
-    const found = differ(new Forecast(desired, frozen), new Forecast(desired, frozen), {
-      subjects: subjectsOf(desired, desired),
-      clients: classes,
-    });
-    deepEqual(found, {
-      names: 0,
-      differences: [],
-      count: 0,
-      movedWeight: 0,
-      emptied: [],
-      emptiedNames: 0,
-    });
-  }));
+  fc.assert(
+    fc.property(anyState, fc.integer({ min: 0, max: 50 }), (state, seed) => {
+      const { geoData, clients } = geographyOf(seed);
+      const { frozen } = realOf(state, geoData);
+      const desired = desiredOf(state.declared);
+      const classes = clients.map((client) => ({ label: client, weight: 1, address: parseIp(client)! }));
+      const found = differ(new Forecast(desired, frozen), new Forecast(desired, frozen), {
+        subjects: subjectsOf(desired, desired),
+        clients: classes,
+      });
+      deepEqual(found, {
+        names: 0,
+        differences: [],
+        count: 0,
+        movedWeight: 0,
+        emptied: [],
+        emptiedNames: 0,
+      });
+    }),
+    { numRuns: runs(50) },
+  );
 });
 
 Deno.test("a member in a rotation of three takes a third of the answers from the others", () => {

@@ -13,8 +13,8 @@ import { TIMES } from "../property_runs.ts";
 /** A file that takes longer hangs. */
 const FILE_TIMEOUT_MS = 60 * 60_000;
 
-/** Runs the proof; forty times as many cases unless told otherwise. */
-export async function prove([times = "40", ...paths]: string[]): Promise<boolean> {
+/** Runs the proof; eighty times as many cases unless told otherwise. */
+export async function prove([times = "80", ...paths]: string[]): Promise<boolean> {
   const all = (await filesBelow("tests")).filter((file) =>
     file.endsWith("_test.ts") && Deno.readTextFileSync(`${ROOT}/${file}`).includes("/property_runs.ts")
   );
