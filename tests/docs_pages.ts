@@ -209,8 +209,12 @@ function session(steps: readonly Step[], { folder, ports }: { folder: string; po
   ].join("\n");
 }
 
-/** People need longer than this to type the next line. */
+/**
+ * People need longer than this to type the next line. The shell looks for the port: asking by `pleiades` would take a third of the
+ * processor time that the start of the node takes, each time.
+ */
 const WAIT_UNTIL_READY =
+  "for turn in $(seq 600); do if (: <>/dev/tcp/127.0.0.1/$PLEIADES_API_PORT) 2>/dev/null; then break; fi; sleep 0.1; done; " +
   "for turn in $(seq 200); do if pleiades status >/dev/null 2>&1; then break; fi; sleep 0.3; done";
 
 /** Until a member is healthy and one behind it isn't. */
