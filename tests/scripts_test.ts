@@ -2,6 +2,7 @@
 import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
 import { drawing } from "../scripts/picture.ts";
 import { billOfMaterials } from "../scripts/sbom.ts";
+import { dirname, resolve } from "node:path";
 import { Script } from "node:vm";
 import { loaderOf, scriptFile, scriptOf } from "../scripts/code_cache.ts";
 import { compile, inAscii, quieted, withoutUnused } from "../scripts/compile.ts";
@@ -89,6 +90,24 @@ Deno.test("the suite runs every file of tests once, and its units none of those 
     deepEqual(units.length, new Set(units).size);
     deepEqual(units.filter((file) => /^tests\/(e2e\/|docs_|programs_)/.test(file)), []);
     equal(units.length > all.length * 0.8, true);
+  } finally {
+    await Deno.remove(JOINED, { recursive: true });
+  }
+});
+
+Deno.test("what the suite begins before there are programs asks for none", async () => {
+  try {
+    const early = (await passesOfAll({ unitOnly: false })).flat().filter(({ isEarly }) => isEarly);
+    const files = early.flatMap(filesOf);
+    equal(files.length > 0, true);
+    const loaded = new Set(files.map((file) => `${ROOT}/${file}`));
+    for (const path of loaded) {
+      if (!path.startsWith(`${ROOT}/tests/`)) continue;
+      for (const [, to] of Deno.readTextFileSync(path).matchAll(/^(?:im|ex)port [^;]*?"(\.[^"]+\.tsx?)"/gm)) {
+        loaded.add(resolve(dirname(path), to!));
+      }
+    }
+    deepEqual([...loaded].filter((path) => path === `${ROOT}/tests/programs.ts`), []);
   } finally {
     await Deno.remove(JOINED, { recursive: true });
   }
