@@ -214,21 +214,28 @@ const UNITS_AT_A_TIME = navigator.hardwareConcurrency + 4;
 /** Where the modules lie that load files which share a thread. */
 export const JOINED = `${ROOT}/.cache/joined-${Deno.pid}`;
 
-/** Writes modules that load the files that share a thread, and gives all that is to be run, in its order. */
+/**
+ * Writes modules that load the files of a thread, and gives all that is to be run, in its order. All lie in one folder: Deno begins
+ * with the files of folders with long paths, and keeps the order only among those of folders of the same length.
+ */
 async function join(all: readonly string[], prefix = ""): Promise<string[]> {
   await Deno.mkdir(JOINED, { recursive: true });
-  const modules: string[] = [];
   // Files of one folder load much the same.
   const shared = all.filter((file) => !LONGEST.includes(file))
     .toSorted((a, b) => dirname(a).localeCompare(dirname(b)) || a.localeCompare(b));
   const parts = Math.ceil(shared.length / TOGETHER_MAX);
-  for (let part = 0; part < parts; part++) {
-    const own = shared.slice(part * shared.length / parts, (part + 1) * shared.length / parts);
-    const module = `${JOINED}/${prefix}${part + 1}_${dirname(own[0]!).split("/").at(-1)}_test.ts`;
-    await Deno.writeTextFile(module, own.map((file) => `import "../../${file}";\n`).join(""));
-    modules.push(module);
-  }
-  return [...LONGEST.filter((file) => all.includes(file)), ...modules];
+  const threads = [
+    ...LONGEST.filter((file) => all.includes(file)).map((file) => [file]),
+    ...Array.from(
+      { length: parts },
+      (_, part) => shared.slice(part * shared.length / parts, (part + 1) * shared.length / parts),
+    ),
+  ];
+  return await Promise.all(threads.map(async (files, i) => {
+    const module = `${JOINED}/${prefix}${i + 1}_${dirname(files[0]!).split("/").at(-1)}_test.ts`;
+    await Deno.writeTextFile(module, files.map((file) => `import "../../${file}";\n`).join(""));
+    return module;
+  }));
 }
 
 /**

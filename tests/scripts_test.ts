@@ -95,6 +95,17 @@ Deno.test("the suite runs every file of tests once, and its units none of those 
   }
 });
 
+Deno.test("all files that run side by side lie in one folder, so that Deno begins them in their order", async () => {
+  try {
+    for (const unitOnly of [false, true]) {
+      const passes = (await passesOfAll({ unitOnly })).flat().filter(({ args }) => args[0] === "--parallel");
+      for (const { args } of passes) equal(new Set(args.slice(1).map(dirname)).size, 1);
+    }
+  } finally {
+    await Deno.remove(JOINED, { recursive: true });
+  }
+});
+
 Deno.test("what the suite begins before there are programs asks for none", async () => {
   try {
     const early = (await passesOfAll({ unitOnly: false })).flat().filter(({ isEarly }) => isEarly);
