@@ -161,7 +161,7 @@ testWith(
     }
     await using a = await start("a");
     await using b = await start("b");
-    const services = 2_000;
+    const services = 1_200;
     const lines = Array.from({ length: services }, (_, i) => `{"service":{"domain":"s${i}.example.org"}}\n`);
     const applied = await fetch(`${a.api}/apply`, {
       method: "POST",
