@@ -10,6 +10,7 @@ import { ask, brief, instance, SETTINGS, ZONE } from "../discovery/world.ts";
 import { askFor, startTestNode, TEST_SETTINGS, type TestNode, until } from "../test_node.ts";
 import { ConsulServer, ROOT_TOKEN } from "../consul/server.ts";
 import { testWith } from "../programs.ts";
+import { freePort } from "../free_port.ts";
 import { ServeProcess } from "../serve_process.ts";
 import type { Core } from "../../src/node/part.ts";
 import { PARTS } from "../../src/node/parts.ts";
@@ -249,7 +250,8 @@ Deno.test({
     const folder = await Deno.makeTempDir();
     await Deno.mkdir(`${folder}/providers`);
     const socket = `${folder}/s.sock`;
-    const discovery = { enabled: true, dnsAddr: null, directory: `${folder}/providers`, socket };
+    const dnsAddr = `127.0.0.1:${freePort()}`;
+    const discovery = { enabled: true, dnsAddr, directory: `${folder}/providers`, socket };
     await Deno.writeTextFile(`${folder}/node.yaml`, JSON.stringify({ discovery }));
     const args = ["-c", `${folder}/node.yaml`, "--db", ":memory:"];
     {
