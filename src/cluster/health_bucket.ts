@@ -180,6 +180,7 @@ function shapeFault(
 
 /** A value that was delivered to a watch. */
 export interface Delivered {
+  /** Without the bucket's prefix. */
   readonly key: string;
   /** Empty = the key was deleted. */
   readonly value: Uint8Array;
@@ -191,7 +192,9 @@ export interface Delivered {
 
 /** What delivers to a watch, until it is stopped or ends by itself. */
 export interface Delivery {
+  /** Ends it. */
   readonly stop: () => void;
+  /** Resolves when it has ended, by whatever. */
   readonly closed: () => Promise<unknown>;
 }
 

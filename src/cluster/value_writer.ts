@@ -71,10 +71,12 @@ export class ValueWriter implements ValueStore, Disposable {
     });
   }
 
+  /** Writes a value. @throws {Error} when it isn't kept, or the server doesn't say in time that it is */
   put(key: string, value: Uint8Array): Promise<void> {
     return this.#write(key, value);
   }
 
+  /** Deletes it. @throws {Error} likewise */
   delete(key: string): Promise<void> {
     const deleted = headers();
     deleted.set("KV-Operation", "DEL");
