@@ -53,6 +53,27 @@ Deno.test("work is done 4 ms at a time, which all that is done at once shares", 
   equal(await again, "c");
 });
 
+Deno.test("what answers wait for has a slice of its own, beside which the others share theirs", async () => {
+  const { clock, steps, work, turn } = bed();
+  const { signal } = new AbortController();
+  const others = ["a", "b"].map((name) => inSlices(work(name, 40), { clock, signal }));
+  const urgent = inSlices(work("u", 60), { clock, signal, isUrgent: true });
+  deepEqual(
+    Object.entries(Object.groupBy(steps, (name) => name)).map(([name, those]) => [name, those!.length]),
+    [
+      ["a", 16],
+      ["b", 8],
+      ["u", 24],
+    ],
+  );
+  await turn();
+  deepEqual(await Promise.all([...others, urgent]), ["a", "b", "u"]);
+  const again = inSlices(work("c", 20), { clock, signal });
+  equal(steps.length, 140 + 16, "it has taken no share");
+  await turn();
+  await again;
+});
+
 Deno.test("a slice has a millisecond, however many there are", async () => {
   const { clock, steps, work, turn } = bed();
   const { signal } = new AbortController();

@@ -81,7 +81,7 @@ export class Inbox {
     try {
       // What came in the same turn of the event loop is told of together.
       await Promise.resolve();
-      await inSlices(this.#work(), { clock, signal });
+      await inSlices(this.#work(), { clock, signal, isUrgent: true });
     } catch (error) {
       if (!signal.aborted) throw error;
       this.#takeAll();

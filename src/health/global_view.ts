@@ -356,7 +356,7 @@ export class GlobalView implements Disposable {
     const { clock } = this.#options;
     const { signal } = this.#ending;
     const outcome = new Outcome();
-    const changes = await inSlices(this.#work(outcome), { clock, signal });
+    const changes = await inSlices(this.#work(outcome), { clock, signal, isUrgent: true });
     // The guard takes them at one stroke: that is a slice of its own, and so is whatever follows.
     await clock.sleep(0, signal);
     signal.throwIfAborted();
