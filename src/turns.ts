@@ -10,7 +10,7 @@ export class Turns {
   readonly #waiting: (() => void)[] = [];
   #taken = 0;
 
-  /** @param max turns at a time, at least 1 */
+  /** None is taken. @param max turns at a time, at least 1 */
   constructor(max: number) {
     this.#max = max;
   }

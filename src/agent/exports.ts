@@ -48,4 +48,5 @@ export {
   type LoggerOptions,
   type LogLevel,
 } from "../telemetry/log.ts";
+export type { SliceTerms } from "../slices.ts";
 export * from "../telemetry/metrics.ts";

@@ -80,7 +80,7 @@ Deno.test({
     const folder = await Deno.makeTempDir();
     await using registry = await FileRegistry.create(folder, SHAPES.many, 10);
     {
-      await using node = await RunningNode.start(folder, registry.settings, 0);
+      await using node = await RunningNode.start(folder, registry.settings, { services: 0 });
       const threads = await node.memory();
       deepEqual(threads.map(({ name }) => name).sort(), ["discovery dns", "dns streams", "dns udp", "main"]);
       ok(threads.every(({ heapUsed, heapTotal }) => heapUsed > 1 << 20 && heapTotal >= heapUsed));
