@@ -163,7 +163,7 @@ export class PoolWatch implements AsyncDisposable {
     }
   }
 
-  /** Each is read from the model: 500 take 100 ms. */
+  /** Each may have to be read from the model: 500 take 100 ms. */
   *#statesOf(families: ReadonlyMap<string, Family | null>): Generator<void, Map<string, DownPool>> {
     const down = new Map<string, DownPool>();
     for (const [id, family] of families) {

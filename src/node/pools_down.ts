@@ -6,7 +6,7 @@
 import { type DownPool, PoolWatch } from "../health/pool_watch.ts";
 import { Port } from "../port.ts";
 import { poolEvent } from "./happenings.ts";
-import { stateOfPool } from "./pool_states.ts";
+import { PoolStates } from "./pool_states.ts";
 import type { Start } from "./part.ts";
 
 /** Pools with too few members left: how many, and some of them by name. */
@@ -17,10 +17,14 @@ export const POOLS_DOWN = new Port<{
 /** Looks whenever what is answered has changed. */
 export const poolsDown: Start = (core) => {
   const { answers, clock, log, registry, ports, events } = core;
+  const states = new PoolStates(core);
   const watch = new PoolWatch({
     ...{ clock, log, registry },
-    find: (places, found) => answers.publisher.findDown(places, found),
-    stateOf: (id, family) => stateOfPool(id, family, core),
+    find: (places, found) => {
+      if (places.from === 0) states.begin();
+      return answers.publisher.findDown(places, found);
+    },
+    stateOf: (id, family) => states.of(id, family),
   });
   const joints = new DisposableStack();
   joints.use(watch.onTurn((turn) => events.emit(poolEvent(turn))));

@@ -8,7 +8,7 @@ import { Changes } from "../../src/change/commit.ts";
 import { newId } from "../../src/model/id.ts";
 import { memberFieldsSchema, poolFieldsSchema } from "../../src/model/model_schema.ts";
 import type { Fallback } from "../../src/model/model.ts";
-import { type PoolStateSources, stateOfPool } from "../../src/node/pool_states.ts";
+import { PoolStates, type PoolStateSources, stateOfPool } from "../../src/node/pool_states.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { FALLBACK_POOL } from "../../src/desired/fallback.ts";
 import { Store } from "../../src/store/store.ts";
@@ -68,4 +68,33 @@ Deno.test("the static fallback counts as a pool, the one of the settings where t
   const state = stateOfPool(FALLBACK_POOL, null, sources)!;
   deepEqual([state.name, state.members, state.eligible], ["static fallback", 2, 1]);
   equal(stateOfPool(FALLBACK_POOL, null, { ...sources, settings: () => ({ fallback: null }) }), null);
+});
+
+Deno.test("a pool that is looked at again and again is read once, until the model is another", () => {
+  using sources = bed([DOWN, "192.0.2.2"]);
+  const { pool, store, clock } = sources;
+  const states = new PoolStates(sources);
+  let reads = 0;
+  const { whole } = store.pools;
+  store.pools.whole = (id) => (reads++, whole.call(store.pools, id));
+  const look = () => {
+    states.begin();
+    return states.of(pool, null);
+  };
+  deepEqual(look(), stateOfPool(pool, null, sources));
+  reads = 0;
+  deepEqual(look(), look());
+  equal(reads, 0);
+  // What isn't of the model is of this moment.
+  const eligible = sources.health.memberHealth;
+  sources.health.memberHealth = (...args) => ({ ...eligible(...args), eligible: false });
+  equal(look()!.eligible, 0);
+  equal(reads, 0);
+
+  new Changes({ store, clock }).commit([{
+    ...{ kind: "createMember", id: newId(), poolId: pool },
+    fields: memberFieldsSchema.parse({ ipAddress: "192.0.2.3", port: 443 }),
+  }], { via: "test", by: "", reason: "" });
+  equal(look()!.members, 3);
+  equal(reads, 1);
 });
