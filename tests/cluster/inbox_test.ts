@@ -57,6 +57,15 @@ Deno.test("much is read in slices, in order, and what was read is told of every 
   equal(log.filter((each) => each === "told").length, 3);
 });
 
+Deno.test("answers wait for what is read: others' work takes none of its six milliseconds", async () => {
+  const { manual, log, inbox, add } = bed();
+  for (let i = 0; i < 100; i++) add(`${i}`);
+  for (let hop = 0; hop < 10; hop++) await null;
+  equal(log.length, 12);
+  for (let turns = 0; turns < 20; turns++) await manual.advance(0);
+  await inbox.idle();
+});
+
 Deno.test("what waits for what is there waits for nothing that comes after it", async () => {
   const { inbox, log, add } = bed();
   add("a");

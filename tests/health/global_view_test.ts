@@ -197,6 +197,28 @@ Deno.test("a policy that takes very many targets down trips the flip guard, and 
   assert.equal(bed.up, "xxxxxxxxxx");
 });
 
+Deno.test("answers wait for what peers report to be judged: that has six milliseconds of each turn", async () => {
+  const targets = targetsTo(600);
+  await using bed = new ViewBed({ targets });
+  bed.peers.come("b");
+  await bed.clock.advance(DETECTED_MS);
+  let spentMs = 0;
+  const { clock, peers } = bed;
+  const { monotonicMs } = clock;
+  clock.monotonicMs = () => monotonicMs.call(clock) + spentMs;
+  const { reports } = peers;
+  const read = new Set<string>();
+  peers.reports = (address, target) => {
+    if (read.size < read.add(address).size) spentMs += 0.5;
+    return reports.call(peers, address, target);
+  };
+  peers.say("b", "unhealthy", targets);
+  // Whoever asked for it goes on first, which is a step.
+  assert.equal(read.size, 12);
+  await clock.advance(100);
+  assert.equal(read.size, 600);
+});
+
 Deno.test("a node that most peers contradict counts as blind, goes by them, and sees again", async () => {
   const targets = targetsTo(10);
   await using bed = new ViewBed({ targets });
