@@ -13,7 +13,7 @@ import { openLibc } from "../libc.ts";
  * Makes the calling thread nicer. Does nothing where that can't be had: without glibc, or where a sandbox forbids it.
  *
  * @param steps 1–19; of a processor that another thread wants, too, one that is 10 steps nicer gets about a tenth,
- *   one that is 19 steps nicer 1.4 %
+ *   one that is 19 steps nicer 1.4 %; less than 0: it goes before others instead, where the process may
  */
 export function giveWay(steps: number): void {
   if (Deno.build.os !== "linux") return;
