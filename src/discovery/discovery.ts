@@ -23,6 +23,7 @@ import { Catalog, type Change, type Instance, type NameServer, portionsOf } from
 import type { Reading } from "./consul_catalog.ts";
 import { decide, type Decision } from "./decisions.ts";
 import { DirectoryNames } from "./directory_names.ts";
+import { DirectoryWatch } from "./directory_watch.ts";
 import { KeptCatalog, type KeptZone, readKept } from "./kept_catalog.ts";
 import type { DiscoveredMember, DiscoveryPort, Found, Registration } from "./port.ts";
 import { readProviderInSteps } from "./provider_file.ts";
@@ -176,6 +177,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
         new ProviderFiles({
           directory: terms.directory,
           names: new DirectoryNames(terms.directory),
+          watch: new DirectoryWatch(terms.directory),
           terms: this.#providerTerms,
           write: own,
           observe: (error, seconds) => this.#observeStore("getInstances", error, seconds),
