@@ -314,7 +314,12 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       if (owner !== null && owner !== provider) return { kind: "owned", id, owner };
     }
     // At once, so that the next look at the directory doesn't read it again.
-    await writeProviderFile(directory, provider, bytes, () => files.take(provider, reading.instances));
+    await writeProviderFile(
+      directory,
+      provider,
+      bytes,
+      (ino) => files.take(provider, reading.instances, ino),
+    );
     await this.#settled();
     return { kind: "done", instances: reading.instances.length };
   }
@@ -327,7 +332,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   async #withdraw(provider: string): Promise<boolean> {
     const { directory } = this.#needs.terms;
     if (directory === null || !await removeProviderFile(directory, provider)) return false;
-    this.#files?.look();
+    this.#files?.drop(provider);
     await this.#settled();
     return true;
   }

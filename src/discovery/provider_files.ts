@@ -156,7 +156,7 @@ export class ProviderFiles implements AsyncDisposable {
   /** Reads the directory, and follows it. */
   constructor(options: ProviderFilesOptions) {
     this.#options = options;
-    this.look();
+    this.#look();
     this.#following = this.#follow();
   }
 
@@ -180,8 +180,12 @@ export class ProviderFiles implements AsyncDisposable {
     return this.#registered.get(id)?.provider ?? null;
   }
 
-  /** Takes over what a provider's file says, which was just written. */
-  take(provider: string, instances: readonly Instance[]): void {
+  /**
+   * Takes over what a provider's file says, which was just written.
+   *
+   * @param ino the file's number
+   */
+  take(provider: string, instances: readonly Instance[], ino: number | null): void {
     const name = `${provider}.json`;
     const mark = markOf(`${this.#options.directory}/${name}`);
     const after = toEnd(this.#kept(instances));
@@ -189,7 +193,8 @@ export class ProviderFiles implements AsyncDisposable {
     // In place of the one that may be read at the moment.
     this.#lists.drop(this.#files.get(name)?.list ?? null);
     this.#files.set(name, {
-      mark,
+      // Another one may have taken its place meanwhile, which the next look reads.
+      mark: mark.ino === ino ? mark : UNSEEN,
       instances: after,
       list: null,
       problem: null,
@@ -198,8 +203,25 @@ export class ProviderFiles implements AsyncDisposable {
     this.#register();
   }
 
-  /** Looks at every file now, and writes what has changed; of large files as soon as they are read. */
-  look(): void {
+  /** Lets go what a provider's file said, which was just removed. */
+  drop(provider: string): void {
+    const name = `${provider}.json`;
+    const known = this.#files.get(name);
+    if (known === undefined) return;
+    this.#forget(name, known);
+    // Another one may be there by now, and have been read.
+    this.#mark = UNSEEN;
+    this.#register();
+  }
+
+  #forget(name: string, { instances, list }: Known): void {
+    this.#changed.push({ before: instances, after: [] });
+    this.#lists.drop(list);
+    this.#files.delete(name);
+  }
+
+  /** Looks at every file, and writes what they say. */
+  #look(): void {
     const { directory } = this.#options;
     const startMs = performance.now();
     this.#mark = markOf(directory);
@@ -236,9 +258,7 @@ export class ProviderFiles implements AsyncDisposable {
     const there = new Set(names);
     for (const [name, known] of this.#files) {
       if (there.has(name) || isThere(`${directory}/${name}`)) continue;
-      this.#changed.push({ before: known.instances, after: [] });
-      this.#lists.drop(known.list);
-      this.#files.delete(name);
+      this.#forget(name, known);
       isChanged = true;
     }
     this.#isRead = true;
