@@ -35,7 +35,7 @@ const IN = {
   ONESHOT: 0x80000000,
 } as const;
 
-/** Once: where changes come all the time, their directory is looked at by the clock, and nobody takes what would pile up. */
+/** Once: where changes come all the time, their directory is looked at by the clock, and news that are not read would pile up. */
 const NEWS = IN.MOVED_FROM | IN.MOVED_TO | IN.CREATE | IN.DELETE | IN.DELETE_SELF | IN.MOVE_SELF |
   IN.ONLYDIR |
   IN.ONESHOT;
@@ -57,7 +57,7 @@ export class DirectoryWatch implements AsyncDisposable {
   readonly #fd: number;
   /** Of the system's: the directory that lay there when it was armed last. */
   #watch = -1;
-  /** Until there is news; `null` = nobody waits. While there is one, the watch can still be woken. */
+  /** Until there is news; `null` = there is no wait. While there is one, the watch can still be woken. */
   #waiting: Promise<void> | null = null;
 
   /** Of the directory with this path. */

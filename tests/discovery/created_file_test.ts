@@ -7,6 +7,9 @@ import { equal, rejects } from "node:assert/strict";
 import { createFile } from "../../src/discovery/created_file.ts";
 import { settle } from "../clock.ts";
 
+/** What foreign functions are called for. */
+const LINUX = { ignore: Deno.build.os !== "linux" };
+
 Deno.test("a file is made, or emptied, and what can't be made is refused in Deno's words", async () => {
   const folder = Deno.makeTempDirSync();
   const path = `${folder}/zürich`;
@@ -22,7 +25,7 @@ Deno.test("a file is made, or emptied, and what can't be made is refused in Deno
   Deno.removeSync(folder, { recursive: true });
 });
 
-Deno.test("while the system keeps whoever makes a file waiting, this thread goes on", async () => {
+Deno.test("while the system keeps whoever makes a file waiting, this thread goes on", LINUX, async () => {
   const folder = Deno.makeTempDirSync();
   const path = `${folder}/pipe`;
   // Who writes into a pipe waits until somebody reads.
