@@ -11,7 +11,7 @@ import type { Clock } from "../clock.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { readShortFile } from "../input/regular_file.ts";
 import { formatProblem } from "../input/yaml_source.ts";
-import { inSlices, pacer, toEnd } from "../slices.ts";
+import { atPace, pacer, toEnd } from "../slices.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type Change, type Instance, isSameInstance, withPartsOf } from "./catalog.ts";
 import type { DirectoryNames } from "./directory_names.ts";
@@ -339,7 +339,7 @@ export class ProviderFiles implements AsyncDisposable {
         // It is gone, or was registered meanwhile.
         if (!known?.isReading) continue;
         const startMs = clock.monotonicMs();
-        const reading = await inSlices(this.#read(name, known, this.#room), { clock, signal });
+        const reading = await atPace(this.#read(name, known, this.#room), pace);
         await pace();
         known.isReading = false;
         // It may be another one by now: it is looked at with the next look.
