@@ -86,7 +86,7 @@ export function pacer(
 }
 
 /**
- * Runs work at the pace of what it is a part of: its slice is what is left of that one's, where one of its own would come on top.
+ * Runs work at the pace of what it is a part of: its slice is what is left of that one's, where one of its own would come on top. Others share the turn with it.
  *
  * @throws what the work throws, and the signal's reason when it is aborted meanwhile; the work ends then
  */
@@ -94,6 +94,7 @@ export async function atPace<Result>(
   work: Generator<unknown, Result>,
   pace: () => Promise<void>,
 ): Promise<Result> {
+  underWay++;
   try {
     for (;;) {
       const step = work.next();
@@ -101,6 +102,7 @@ export async function atPace<Result>(
       await pace();
     }
   } finally {
+    underWay--;
     // Whatever the work holds is let go.
     work.return(undefined as Result);
   }
