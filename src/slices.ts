@@ -84,3 +84,26 @@ export function pacer(
     untilMs = clock.monotonicMs() + sliceMs();
   };
 }
+
+/**
+ * Runs work at the pace of what it is a part of: its slice is what is left of that one's, where one of its own would come on top. Others share the turn with it.
+ *
+ * @throws what the work throws, and the signal's reason when it is aborted meanwhile; the work ends then
+ */
+export async function atPace<Result>(
+  work: Generator<unknown, Result>,
+  pace: () => Promise<void>,
+): Promise<Result> {
+  underWay++;
+  try {
+    for (;;) {
+      const step = work.next();
+      if (step.done) return step.value;
+      await pace();
+    }
+  } finally {
+    underWay--;
+    // Whatever the work holds is let go.
+    work.return(undefined as Result);
+  }
+}

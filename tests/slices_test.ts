@@ -1,8 +1,8 @@
 /** @module Long work in slices. */
 import { deepEqual, equal, rejects } from "node:assert/strict";
 import type { Clock } from "../src/clock.ts";
-import { inSlices, pacer, toEnd } from "../src/slices.ts";
-import { ManualClock } from "./clock.ts";
+import { atPace, inSlices, pacer, toEnd } from "../src/slices.ts";
+import { ManualClock, settle } from "./clock.ts";
 
 /** Time passes by work alone. */
 function bed() {
@@ -121,4 +121,28 @@ Deno.test("work ends when it isn't wanted any more, or fails, and lets go of wha
   deepEqual([held, steps.length], [0, 0]);
   toEnd(holding(false));
   equal(held, 0);
+});
+
+Deno.test("work at the pace of what it is a part of has what is left of that one's slice", async () => {
+  const { clock, steps, work, turn } = bed();
+  const { signal } = new AbortController();
+  const pace = pacer({ clock, signal });
+  const done = (async () => [await atPace(work("a", 10), pace), await atPace(work("b", 10), pace)])();
+  const isLetGo = Promise.withResolvers<void>();
+  await settle();
+  equal(steps.length, 16, "4 ms of both");
+  deepEqual(await turn(), { b: 4 });
+  deepEqual(await done, ["a", "b"]);
+  const over = new AbortController();
+  const endless = (function* () {
+    try {
+      for (;;) yield* work("c", 1);
+    } finally {
+      isLetGo.resolve();
+    }
+  })();
+  const ended = rejects(atPace(endless, pacer({ clock, signal: over.signal })), /over/);
+  over.abort(new Error("over"));
+  await ended;
+  await isLetGo.promise;
 });

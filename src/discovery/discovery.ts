@@ -23,6 +23,7 @@ import { Catalog, type Change, type Instance, type NameServer, portionsOf } from
 import type { Reading } from "./consul_catalog.ts";
 import { decide, type Decision } from "./decisions.ts";
 import { DirectoryNames } from "./directory_names.ts";
+import { DirectoryWatch } from "./directory_watch.ts";
 import { KeptCatalog, type KeptZone, readKept } from "./kept_catalog.ts";
 import type { DiscoveredMember, DiscoveryPort, Found, Registration } from "./port.ts";
 import { readProviderInSteps } from "./provider_file.ts";
@@ -176,6 +177,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
         new ProviderFiles({
           directory: terms.directory,
           names: new DirectoryNames(terms.directory),
+          watch: new DirectoryWatch(terms.directory),
           terms: this.#providerTerms,
           write: own,
           observe: (error, seconds) => this.#observeStore("getInstances", error, seconds),
@@ -312,7 +314,12 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
       if (owner !== null && owner !== provider) return { kind: "owned", id, owner };
     }
     // At once, so that the next look at the directory doesn't read it again.
-    await writeProviderFile(directory, provider, bytes, () => files.take(provider, reading.instances));
+    await writeProviderFile(
+      directory,
+      provider,
+      bytes,
+      (ino) => files.take(provider, reading.instances, ino),
+    );
     await this.#settled();
     return { kind: "done", instances: reading.instances.length };
   }
@@ -325,7 +332,7 @@ export class Discovery implements AsyncDisposable, DiscoveryPort {
   async #withdraw(provider: string): Promise<boolean> {
     const { directory } = this.#needs.terms;
     if (directory === null || !await removeProviderFile(directory, provider)) return false;
-    this.#files?.look();
+    this.#files?.drop(provider);
     await this.#settled();
     return true;
   }

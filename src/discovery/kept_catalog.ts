@@ -8,18 +8,19 @@
  * {"kind":"end","lines":3}                                                  without it the file isn't whole
  * ```
  *
- * It is a help and nothing else: a file that can't be read, or isn't one of these, is passed over. It is written in slices, since
- * 10,000 instances have two megabytes, and again every minute: by its date is known how old it is.
+ * It is a help and nothing else: a file that can't be read, or isn't one of these, is passed over. It is written a piece at a time,
+ * since 10,000 instances have two megabytes, and never on this thread: a disk that is busy keeps whoever writes waiting, and above
+ * all who puts a file in another's place. It is written again every minute: by its date is known how old it is.
  *
  * @module
  */
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { expectRegular } from "../input/regular_file.ts";
-import { inSlices, toEnd } from "../slices.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { formatAddress, parseAddress } from "./address.ts";
 import type { Instance, NameServer } from "./catalog.ts";
+import { createFile } from "./created_file.ts";
 
 /** A zone as it was read last. */
 export interface KeptZone {
@@ -39,7 +40,7 @@ export interface KeptCatalogOptions {
   readonly path: string;
   /** What there is to keep at this moment. */
   readonly zones: () => readonly KeptZone[];
-  /** Dates the file, and paces the writing. */
+  /** Dates the file, and says when it is written. */
   readonly clock: Clock;
   /** Hears of files that can't be read or written. */
   readonly log: Logger;
@@ -51,7 +52,7 @@ const WRITE_MS = 10_000;
 const DATE_MS = 60_000;
 /** A larger file isn't read: some 400,000 instances. */
 const FILE_BYTES_MAX = 128 << 20;
-/** Bytes that are written at a time. */
+/** Bytes that are written at a time: the text of them takes half a millisecond. */
 const PIECE = 64 << 10;
 const FORMAT = 1;
 
@@ -82,7 +83,7 @@ export class KeptCatalog implements AsyncDisposable {
     this.#ending.abort();
     await this.#running;
     try {
-      toEnd(this.#write());
+      await this.#write();
     } catch (error) {
       this.#say(error);
     }
@@ -98,7 +99,7 @@ export class KeptCatalog implements AsyncDisposable {
       this.#isChanged = false;
       this.#writtenMs = clock.monotonicMs();
       try {
-        await inSlices(this.#write(), { clock, signal });
+        await this.#write(signal);
         this.#fault = null;
       } catch (error) {
         if (signal.aborted) return;
@@ -108,11 +109,11 @@ export class KeptCatalog implements AsyncDisposable {
     }
   }
 
-  *#write(): Generator<void> {
+  async #write(signal?: AbortSignal): Promise<void> {
     const { path, zones, clock } = this.#options;
     const all = zones();
     // Nothing was ever read: what the file says is all there is.
-    if (all.length > 0) yield* writeKept(path, all, clock.unixMs());
+    if (all.length > 0) await writeKept(path, all, { unixMs: clock.unixMs(), signal });
   }
 
   #say(error: unknown): void {
@@ -126,26 +127,30 @@ export class KeptCatalog implements AsyncDisposable {
 }
 
 /**
- * Writes a file (mode 0600), whole or not at all, and yields where another turn may be due.
+ * Writes a file (mode 0600), whole or not at all; others have their turn between its pieces.
  *
- * @throws what the file system says
+ * @throws what the file system says, and the signal's reason when it is aborted
  */
-export function* writeKept(path: string, zones: readonly KeptZone[], unixMs: number): Generator<void> {
+export async function writeKept(
+  path: string,
+  zones: readonly KeptZone[],
+  { unixMs, signal }: { readonly unixMs: number; readonly signal?: AbortSignal | undefined },
+): Promise<void> {
   const partial = `${path}.partial`;
   {
-    using file = Deno.openSync(partial, { write: true, create: true, truncate: true, mode: 0o600 });
+    using file = await createFile(partial, 0o600);
     const encoder = new TextEncoder();
     let text = "";
     for (const line of linesOf(zones, unixMs)) {
       text += `${JSON.stringify(line)}\n`;
       if (text.length < PIECE) continue;
-      writeAll(file, encoder.encode(text));
+      await writeAll(file, encoder.encode(text));
       text = "";
-      yield;
+      signal?.throwIfAborted();
     }
-    writeAll(file, encoder.encode(text));
+    await writeAll(file, encoder.encode(text));
   }
-  Deno.renameSync(partial, path);
+  await Deno.rename(partial, path);
 }
 
 function* linesOf(zones: readonly KeptZone[], savedAt: number): Generator<object> {
@@ -161,8 +166,8 @@ function* linesOf(zones: readonly KeptZone[], savedAt: number): Generator<object
   yield { kind: "end", lines };
 }
 
-function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
 }
 
 const port = z.int().min(1).max(65_535);

@@ -11,10 +11,11 @@ import type { Clock } from "../clock.ts";
 import { fileFault } from "../input/file_fault.ts";
 import { readShortFile } from "../input/regular_file.ts";
 import { formatProblem } from "../input/yaml_source.ts";
-import { inSlices, pacer, toEnd } from "../slices.ts";
+import { atPace, pacer, toEnd } from "../slices.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type Change, type Instance, isSameInstance, withPartsOf } from "./catalog.ts";
 import type { DirectoryNames } from "./directory_names.ts";
+import type { DirectoryWatch } from "./directory_watch.ts";
 import { JsonList, ListRoom } from "./json_list.ts";
 import { LENGTH_MAX, readPlainList } from "./plain_document.ts";
 import {
@@ -30,6 +31,8 @@ export interface ProviderFilesOptions {
   readonly directory: string;
   /** Lists it, while other work goes on; disposed of in the end. */
   readonly names: Pick<DirectoryNames, "list" | typeof Symbol.dispose>;
+  /** Tells what happens in it, while nothing does; disposed of in the end. */
+  readonly watch: Pick<DirectoryWatch, "next" | typeof Symbol.asyncDispose>;
   /** How they are read. */
   readonly terms: Omit<ProviderTerms, "provider">;
   /** Gets what changes. */
@@ -57,13 +60,18 @@ export type StoreError =
 /** What is asked of a registry, for metrics. */
 export type StoreOperation = "getInstances" | "getServers";
 
-/**
- * How often the directory is looked at: one call says whether a file came, went or was renamed. With `Deno.watchFs` a process that
- * began several watches in turn was seen to stand still (Deno 2.6.8).
- */
+/** How often the directory is looked at while it changes: one call says whether a file came, went or was renamed. */
 const LOOK_MS = 20;
-/** Every so many looks each file is looked at: those that are written in place don't show in their directory. */
-const LOOKS_TO_ALL = 50;
+/**
+ * From then on without a change the next one is waited for, or looked for less often where the system doesn't tell: a timer's turn
+ * costs a quarter of a millisecond, of a node that isn't asked anything a third of all. Not from the last change on, since of many
+ * changes each would be waited for, which costs more than looks.
+ */
+const QUIET_MS = 1_000;
+/** How often then, where the system doesn't tell. */
+const QUIET_LOOK_MS = 50;
+/** How often each file is looked at: those that are written in place don't show in their directory. */
+const LOOK_AT_ALL_MS = 1_000;
 /**
  * The kernel dates changes by its tick, 1–10 ms: what changed as recently as this may change once more and have the same
  * date, so that it is looked at again. Without it, of two files that were renamed in a tick the second was found up to a second
@@ -148,7 +156,7 @@ export class ProviderFiles implements AsyncDisposable {
   /** Reads the directory, and follows it. */
   constructor(options: ProviderFilesOptions) {
     this.#options = options;
-    this.look();
+    this.#look();
     this.#following = this.#follow();
   }
 
@@ -172,8 +180,12 @@ export class ProviderFiles implements AsyncDisposable {
     return this.#registered.get(id)?.provider ?? null;
   }
 
-  /** Takes over what a provider's file says, which was just written. */
-  take(provider: string, instances: readonly Instance[]): void {
+  /**
+   * Takes over what a provider's file says, which was just written.
+   *
+   * @param ino the file's number
+   */
+  take(provider: string, instances: readonly Instance[], ino: number | null): void {
     const name = `${provider}.json`;
     const mark = markOf(`${this.#options.directory}/${name}`);
     const after = toEnd(this.#kept(instances));
@@ -181,7 +193,8 @@ export class ProviderFiles implements AsyncDisposable {
     // In place of the one that may be read at the moment.
     this.#lists.drop(this.#files.get(name)?.list ?? null);
     this.#files.set(name, {
-      mark,
+      // Another one may have taken its place meanwhile, which the next look reads.
+      mark: mark.ino === ino ? mark : UNSEEN,
       instances: after,
       list: null,
       problem: null,
@@ -190,8 +203,25 @@ export class ProviderFiles implements AsyncDisposable {
     this.#register();
   }
 
-  /** Looks at every file now, and writes what has changed; of large files as soon as they are read. */
-  look(): void {
+  /** Lets go what a provider's file said, which was just removed. */
+  drop(provider: string): void {
+    const name = `${provider}.json`;
+    const known = this.#files.get(name);
+    if (known === undefined) return;
+    this.#forget(name, known);
+    // Another one may be there by now, and have been read.
+    this.#mark = UNSEEN;
+    this.#register();
+  }
+
+  #forget(name: string, { instances, list }: Known): void {
+    this.#changed.push({ before: instances, after: [] });
+    this.#lists.drop(list);
+    this.#files.delete(name);
+  }
+
+  /** Looks at every file, and writes what they say. */
+  #look(): void {
     const { directory } = this.#options;
     const startMs = performance.now();
     this.#mark = markOf(directory);
@@ -228,9 +258,7 @@ export class ProviderFiles implements AsyncDisposable {
     const there = new Set(names);
     for (const [name, known] of this.#files) {
       if (there.has(name) || isThere(`${directory}/${name}`)) continue;
-      this.#changed.push({ before: known.instances, after: [] });
-      this.#lists.drop(known.list);
-      this.#files.delete(name);
+      this.#forget(name, known);
       isChanged = true;
     }
     this.#isRead = true;
@@ -269,6 +297,7 @@ export class ProviderFiles implements AsyncDisposable {
     this.#ending.abort();
     await Promise.all([this.#following, this.#reading]);
     this.#options.names[Symbol.dispose]();
+    await this.#options.watch[Symbol.asyncDispose]();
   }
 
   /**
@@ -310,7 +339,7 @@ export class ProviderFiles implements AsyncDisposable {
         // It is gone, or was registered meanwhile.
         if (!known?.isReading) continue;
         const startMs = clock.monotonicMs();
-        const reading = await inSlices(this.#read(name, known, this.#room), { clock, signal });
+        const reading = await atPace(this.#read(name, known, this.#room), pace);
         await pace();
         known.isReading = false;
         // It may be another one by now: it is looked at with the next look.
@@ -536,15 +565,36 @@ export class ProviderFiles implements AsyncDisposable {
 
   async #follow(): Promise<void> {
     const { directory, clock } = this.#options;
+    const { signal } = this.#ending;
     let looking: Promise<void> | null = null;
-    for (let looks = 1;; looks++) {
-      await clock.sleep(LOOK_MS, this.#ending.signal);
-      if (this.#ending.signal.aborted) return void await looking;
-      if (looking !== null) this.#lookAtKnown();
-      else if (looks % LOOKS_TO_ALL === 0 || !isSameMark(markOf(directory), this.#mark)) {
-        looking = this.#lookAside().finally(() => looking = null);
+    let changedMs = clock.monotonicMs();
+    let allMs = changedMs;
+    for (;;) {
+      const isQuiet = looking === null && clock.monotonicMs() - changedMs >= QUIET_MS;
+      await (isQuiet ? this.#rest(allMs + LOOK_AT_ALL_MS) : clock.sleep(LOOK_MS, signal));
+      if (signal.aborted) return void await looking;
+      if (looking !== null) {
+        this.#lookAtKnown();
+        continue;
       }
+      const nowMs = clock.monotonicMs();
+      const isChanged = !isSameMark(markOf(directory), this.#mark);
+      if (isChanged) changedMs = nowMs;
+      if (!isChanged && nowMs - allMs < LOOK_AT_ALL_MS) continue;
+      allMs = nowMs;
+      looking = this.#lookAside().finally(() => looking = null);
     }
+  }
+
+  /** Until something happens in the directory, or a look at it is due. */
+  async #rest(allAtMs: number): Promise<void> {
+    const { directory, clock, watch } = this.#options;
+    const { signal } = this.#ending;
+    const news = watch.next();
+    if (news === null) return await clock.sleep(QUIET_LOOK_MS, signal);
+    // What happened before the system was asked to tell is none of its news.
+    if (!isSameMark(markOf(directory), this.#mark)) return;
+    await Promise.race([news, clock.sleep(allAtMs - clock.monotonicMs(), signal)]);
   }
 }
 

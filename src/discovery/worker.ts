@@ -54,7 +54,8 @@ const tally = new Tally();
 let answering: LocalAnswering | null = null;
 let sampler: Sampler | null = null;
 let reader: Reader | null = null;
-let reporting: ReturnType<typeof setInterval> | undefined;
+/** Until the next report; none = nothing was answered since the last. */
+let reporting: ReturnType<typeof setTimeout> | undefined;
 
 scope.onmessage = ({ data: order }) => {
   switch (order.kind) {
@@ -77,19 +78,21 @@ function start(options: AnsweringOptions, changes: readonly Change[]): void {
   try {
     answering = new LocalAnswering(options, changes, {
       ...{ isAlone: true, sampler },
-      observe: (counted) => tally.add(counted),
+      observe: (counted) => {
+        tally.add(counted);
+        reporting ??= setTimeout(report, REPORT_MS);
+      },
       fault: (message, reason) => scope.postMessage({ kind: "fault", message, reason }),
     });
   } catch (error) {
     scope.postMessage({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
     return;
   }
-  reporting = setInterval(report, REPORT_MS);
   scope.postMessage({ kind: "listening", address: answering.address, fd: answering.fd });
 }
 
 async function stop(): Promise<void> {
-  clearInterval(reporting);
+  clearTimeout(reporting);
   await answering?.[Symbol.asyncDispose]();
   await reader?.[Symbol.asyncDispose]();
   report();
@@ -98,6 +101,7 @@ async function stop(): Promise<void> {
 }
 
 function report(): void {
+  reporting = undefined;
   const rows = tally.take();
   if (rows.length > 0) scope.postMessage({ kind: "answered", rows });
   const sampled = sampler?.take() ?? null;

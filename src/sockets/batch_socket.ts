@@ -95,6 +95,7 @@ const C = {
   IPV6_RECVPKTINFO: 49,
   IPV6_PKTINFO: 50,
   MSG_DONTWAIT: 0x40,
+  SHUT_RD: 0,
   SIOCGSTAMPNS: 0x8907,
   POLLIN: 1,
   EINTR: 4,
@@ -117,6 +118,7 @@ const LIBC_SYMBOLS = {
   free: { parameters: ["pointer"], result: "void" },
   poll: { parameters: ["pointer", "u64", "i32"], result: "i32", nonblocking: true },
   nap: { name: "poll", parameters: ["pointer", "u64", "i32"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   strerror: { parameters: ["i32"], result: "pointer" },
   __errno_location: { parameters: [], result: "pointer" },
@@ -437,6 +439,12 @@ export class BatchSocket implements Disposable {
   /** Lets others bind the same address from now on and share its packets, as far as they ask for it. */
   share(): void {
     setOption(this.#libc, this.fd, { level: C.SOL_SOCKET, option: C.SO_REUSEPORT, value: 1 });
+  }
+
+  /** Receives no more, which wakes whoever waits for it; not for a socket that another process has as well. */
+  shutDown(): void {
+    // Linux does so of a socket without a peer, too, though it says that it has none.
+    this.#libc.symbols.shutdown(this.fd, C.SHUT_RD);
   }
 
   /** Gives the port back. */

@@ -10,7 +10,6 @@ import { ConsulServer, ROOT_TOKEN, until } from "../consul/server.ts";
 import { writeKept } from "../../src/discovery/kept_catalog.ts";
 import { StartedThreads } from "../started_threads.ts";
 import { ReadingThread } from "../../src/discovery/reading_thread.ts";
-import { toEnd } from "../../src/slices.ts";
 import { testWith } from "../programs.ts";
 import type { Standing } from "../../src/discovery/catalog.ts";
 import { brief, World } from "./world.ts";
@@ -204,7 +203,7 @@ for (const way of ["products", "nodes"] as const) {
       await answers(first, elsewhere, "A", "NXDOMAIN|aa");
       await first[Symbol.asyncDispose]();
       // What has gone meanwhile.
-      toEnd(writeKept(`${folder}/with-gone`, [{
+      await writeKept(`${folder}/with-gone`, [{
         ...{ zone: "gg", staleMs: 0, servers: [] },
         instances: [...first.discovery.catalog.instancesOf("gg"), {
           ...{
@@ -218,7 +217,7 @@ for (const way of ["products", "nodes"] as const) {
           },
           address: { service: "http", job: "gone", env: "prod", product: "shop", zone: "gg" },
         }],
-      }], Date.now()));
+      }], { unixMs: Date.now() });
       const world = start();
       await answers(world, WEB, "A", both);
       await isReading(world);

@@ -5,9 +5,12 @@
  */
 import { deepEqual, equal, match, throws } from "node:assert/strict";
 import { KeptCatalog, type KeptZone, readKept, writeKept } from "../../src/discovery/kept_catalog.ts";
-import { toEnd } from "../../src/slices.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
-import { ManualClock } from "../clock.ts";
+import { ManualClock, settle } from "../clock.ts";
+import { until } from "../consul/server.ts";
+
+/** What foreign functions are called for. */
+const LINUX = { ignore: Deno.build.os !== "linux" };
 
 function zoneOf(count: number): KeptZone {
   return {
@@ -32,7 +35,7 @@ Deno.test("readKept() gives what writeKept() wrote, as old as it is now, and not
   const path = `${folder}/kept`;
   deepEqual(readKept(path, 0), []);
   const zones = [zoneOf(3), { ...zoneOf(0), zone: "fr" }];
-  toEnd(writeKept(path, zones, 1_000));
+  await writeKept(path, zones, { unixMs: 1_000 });
   deepEqual(readKept(path, 1_500), zones.map((zone) => ({ ...zone, staleMs: 505 })));
   deepEqual(readKept(path, 0), zones, "a clock that goes back makes nothing younger");
   equal(Deno.statSync(path).mode! & 0o777, 0o600);
@@ -71,21 +74,25 @@ Deno.test("what changes is written ten seconds later at most, its date once a mi
     readKept(path, clock.unixMs()).map(({ staleMs, instances }) => [staleMs, instances.length]);
   {
     await using keeper = new KeptCatalog({ path, zones: () => zones, clock, log });
+    const goBy = async (ms: number) => {
+      await clock.advance(ms);
+      await until(() => clock.sleeperCount, (count) => count === 1);
+    };
     keeper.note();
-    await clock.advance(10_000);
+    await goBy(10_000);
     deepEqual(written(), [], "what was never read isn't written over what was");
     zones = [zoneOf(2)];
     keeper.note();
-    await clock.advance(10_000);
+    await goBy(10_000);
     deepEqual(written(), [[5, 2]]);
-    await clock.advance(50_000);
+    await goBy(50_000);
     deepEqual(written(), [[50_005, 2]]);
-    await clock.advance(10_000);
+    await goBy(10_000);
     deepEqual(written(), [[5, 2]]);
     Deno.mkdirSync(`${path}.partial`);
     for (let i = 0; i < 3; i++) {
       keeper.note();
-      await clock.advance(10_000);
+      await goBy(10_000);
     }
     equal(lines.length, 1, "a fault is said once");
     match(lines[0]!, /Cannot keep what is registered/);
@@ -95,3 +102,27 @@ Deno.test("what changes is written ten seconds later at most, its date once a mi
   deepEqual(written(), [[5, 1]]);
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test(
+  "while the disk keeps what is written, others have their turn, and a stop waits for it",
+  LINUX,
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/kept`;
+    const clock = new ManualClock();
+    const log = createLogger({ level: "info", format: "json", clock, write: () => {} });
+    // Who writes into a pipe waits until somebody reads.
+    new Deno.Command("mkfifo", { args: [`${path}.partial`] }).outputSync();
+    const keeper = new KeptCatalog({ path, zones: () => [zoneOf(2)], clock, log });
+    keeper.note();
+    await clock.advance(10_000);
+    let isStopped = false;
+    const stopped = keeper[Symbol.asyncDispose]().then(() => isStopped = true);
+    await settle();
+    equal(isStopped, false);
+    using _ = Deno.openSync(`${path}.partial`, { read: true, write: true });
+    await stopped;
+    equal(readKept(path, clock.unixMs())[0]!.instances.length, 2);
+    await Deno.remove(folder, { recursive: true });
+  },
+);

@@ -4,12 +4,19 @@
  * @module
  */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { systemClock } from "../../src/clock.ts";
+import { type Clock, systemClock } from "../../src/clock.ts";
+import type { Instance } from "../../src/discovery/catalog.ts";
+import type { DirectoryNames } from "../../src/discovery/directory_names.ts";
+import { DirectoryWatch } from "../../src/discovery/directory_watch.ts";
 import { ProviderFiles } from "../../src/discovery/provider_files.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
+import { ManualClock } from "../clock.ts";
 import { until } from "../consul/server.ts";
 import { leftBehind } from "./left_behind_process.ts";
 import { instance, World } from "./world.ts";
+
+/** What foreign functions are called for. */
+const LINUX = { ignore: Deno.build.os !== "linux" };
 
 const HTTP = { service: "http", job: "web", env: "prod", product: "shop", zone: "gg" };
 
@@ -238,27 +245,14 @@ Deno.test("a file that goes before it is read is none that can't be used", async
 Deno.test("while the system gives no list of the directory, what known files say goes on to count", async () => {
   await using world = World.start({ "chef.json": { instances: [instance("a", { port: 1 })] } });
   const lists = { asked: 0, given: Promise.withResolvers<void>() };
-  const found = new Map<string, number>();
-  await using _ = new ProviderFiles({
-    directory: world.directory,
-    terms: { zone: "gg", node: "h", ips: ["192.0.2.1"], ignoreScripts: false },
-    write: (changes) => {
-      for (const change of changes) {
-        if (change.kind === "put") { for (const { id, port } of change.instances) found.set(id, port); }
-        if (change.kind === "remove") { for (const id of change.ids) found.delete(id); }
-      }
-    },
-    ...{ clock: systemClock, log: createLogger(QUIET), observe: () => {} },
-    names: {
-      list: async () => {
-        lists.asked++;
-        await lists.given.promise;
-        return Array.from(Deno.readDirSync(world.directory), ({ name }) => name);
-      },
-      [Symbol.dispose]: () => {},
+  await using followed = follow(world.directory, {
+    list: async () => {
+      lists.asked++;
+      await lists.given.promise;
+      return namesIn(world.directory);
     },
   });
-  const all = () => Object.fromEntries([...found].sort());
+  const all = () => Object.fromEntries([...followed.ports].sort());
   deepEqual(all(), { a: 1 });
   world.provide("chef", [instance("a", { port: 2 })]);
   await until(() => all().a, (port) => port === 2);
@@ -268,6 +262,137 @@ Deno.test("while the system gives no list of the directory, what known files say
   lists.given.resolve();
   await until(all, ({ a, b }) => a === undefined && b === 3);
 });
+
+Deno.test("a file that takes the place of one that was just registered is read", async () => {
+  await using world = World.start();
+  const clock = new ManualClock();
+  await using followed = follow(world.directory, { clock });
+  const registered = [{ ...ANY, id: "a", port: 2 }];
+  world.provide("chef", [instance("a", { port: 3 })]);
+  const { ino, mtime } = Deno.statSync(`${world.directory}/chef.json`);
+  // What has just changed is read in any case.
+  await until(() => Date.now() - mtime!.getTime(), (ms) => ms > 50);
+  for (const isReplaced of [false, true]) {
+    followed.files.take("chef", registered, isReplaced ? ino! + 1 : ino);
+    await clock.advance(1_000);
+    equal(followed.ports.get("a"), isReplaced ? 3 : 2);
+  }
+});
+
+Deno.test("a directory that doesn't change is looked at every 50 ms, and every 20 ms from a change on", async () => {
+  await using world = World.start({ "chef.json": { instances: [instance("a", { port: 1 })] } });
+  const clock = new ManualClock();
+  await using followed = follow(world.directory, { clock });
+  const portOfA = () => followed.ports.get("a");
+  await untilWake(clock, (ms) => ms === 50);
+  world.provide("chef", [instance("a", { port: 2 })]);
+  await clock.advance(49);
+  equal(portOfA(), 1);
+  await clock.advance(1);
+  equal(portOfA(), 2);
+  equal(clock.nextWakeMs, 20);
+  world.provide("chef", [instance("a", { port: 3 })]);
+  await clock.advance(20);
+  equal(portOfA(), 3);
+  // What has just changed is taken for changing, by the machine's clock.
+  const { mtime } = Deno.statSync(world.directory);
+  await until(() => Date.now() - mtime!.getTime(), (ms) => ms > 50);
+  await clock.advance(500);
+  world.provide("chef", [instance("a", { port: 4 })]);
+  await clock.advance(20);
+  equal(portOfA(), 4, "and not only until it has been listed");
+});
+
+Deno.test("a file that is written in place is found within a second of the clock, however often the directory is looked at", async () => {
+  for (const watch of [null, new Promise<void>(() => {})]) {
+    await using world = World.start({ "chef.json": { instances: [instance("a", { port: 1 })] } });
+    const clock = new ManualClock();
+    await using followed = follow(world.directory, { clock, watch: { next: () => watch } });
+    await untilWake(clock, (ms) => ms > 20);
+    for (const port of [22, 333, 4444]) {
+      Deno.writeTextFileSync(
+        `${world.directory}/chef.json`,
+        JSON.stringify({ instances: [instance("a", { port })] }),
+      );
+      await clock.advance(1_000 + 50);
+      equal(followed.ports.get("a"), port);
+    }
+  }
+});
+
+Deno.test(
+  "a directory that doesn't change isn't looked at where the system tells, and a change counts at once",
+  LINUX,
+  async () => {
+    await using world = World.start({ "chef.json": { instances: [instance("a", { port: 1 })] } });
+    const clock = new ManualClock();
+    await using watch = new DirectoryWatch(world.directory);
+    await using followed = follow(world.directory, { clock, watch: { next: () => watch.next() } });
+    for (const port of [2, 3]) {
+      await untilWake(clock, (ms) => ms > 50);
+      const atMs = clock.monotonicMs();
+      world.provide("chef", [instance("a", { port })]);
+      await until(() => followed.ports.get("a"), (each) => each === port);
+      equal(clock.monotonicMs(), atMs, "no look was due");
+      equal(clock.nextWakeMs, 20);
+    }
+  },
+);
+
+interface FollowTerms {
+  readonly clock: Clock;
+  readonly list: DirectoryNames["list"];
+  readonly watch: Pick<DirectoryWatch, "next">;
+}
+
+const ANY: Instance = {
+  ...{ id: "a", provider: "chef", address: HTTP, node: "h", ips: ["192.0.2.1"] },
+  ...{ port: 1, priority: 0, weight: 0 },
+};
+
+/** Providers of a directory by themselves; unless it is said otherwise, the system tells nothing of it. */
+function follow(
+  directory: string,
+  {
+    clock = systemClock,
+    list = () => Promise.resolve(namesIn(directory)),
+    watch = { next: () => null },
+  }: Partial<FollowTerms> = {},
+): { readonly files: ProviderFiles; readonly ports: ReadonlyMap<string, number> } & AsyncDisposable {
+  const ports = new Map<string, number>();
+  const files = new ProviderFiles({
+    directory,
+    terms: { zone: "gg", node: "h", ips: ["192.0.2.1"], ignoreScripts: false },
+    write: (changes) => {
+      for (const change of changes) {
+        if (change.kind === "put") { for (const { id, port } of change.instances) ports.set(id, port); }
+        if (change.kind === "remove") { for (const id of change.ids) ports.delete(id); }
+      }
+    },
+    ...{ clock, log: createLogger(QUIET), observe: () => {} },
+    names: { list, [Symbol.dispose]: () => {} },
+    watch: { next: () => watch.next(), [Symbol.asyncDispose]: () => Promise.resolve() },
+  });
+  return { files, ports, [Symbol.asyncDispose]: () => files[Symbol.asyncDispose]() };
+}
+
+function namesIn(directory: string): string[] {
+  return Array.from(Deno.readDirSync(directory), ({ name }) => name);
+}
+
+/** Lets so much time go by that the directory is at rest, and goes on until the next look is as far away as is wanted. */
+async function untilWake(clock: ManualClock, isWanted: (ms: number) => boolean): Promise<void> {
+  const nextMs = () => clock.nextWakeMs ?? 0;
+  // More than once: what changed at this very moment may change once more, by the machine's clock.
+  await until(async () => {
+    if (!isWanted(nextMs())) await clock.advance(REST_MS);
+    if (!isWanted(nextMs())) await clock.advance(nextMs());
+    return nextMs();
+  }, isWanted);
+}
+
+/** More than it takes without a change. */
+const REST_MS = 1_200;
 
 Deno.test("directories that are listed again and again leave next to nothing behind", async () => {
   const bytes = await leftBehind("lists");

@@ -6,7 +6,6 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { writeKept } from "../../src/discovery/kept_catalog.ts";
 import type { NodeValues } from "../../src/discovery/shared_registrations.ts";
-import { toEnd } from "../../src/slices.ts";
 import { until } from "../consul/server.ts";
 import { brief, instance, World } from "./world.ts";
 
@@ -127,7 +126,9 @@ Deno.test("zones of other nodes are answered where they are to be, and what the 
     weight: 0,
   };
   const own = { ...old, id: "n1/a" };
-  toEnd(writeKept(keptFile, [{ zone: "gg", staleMs: 0, servers: [], instances: [old, own] }], Date.now()));
+  await writeKept(keptFile, [{ zone: "gg", staleMs: 0, servers: [], instances: [old, own] }], {
+    unixMs: Date.now(),
+  });
   {
     await using world = start(carrier, { keptFile, otherZones: "forward" });
     const asked = async (name: string) => brief(await world.ask(name, "A"));

@@ -282,3 +282,20 @@ testOnLinux("a smaller queue keeps less, and a larger one more again", async () 
   socket.resizeQueue(4 << 20);
   assert.equal(await kept(), 300);
 });
+
+testOnLinux(
+  "who waits for a socket is woken when it is shut down, and so is whoever waits then",
+  async () => {
+    using sockets = new BatchSockets();
+    using socket = sockets.bind(
+      { hostname: "127.0.0.1", port: 0 },
+      { reusePort: false, receiveMax: 512, sendMax: 512 },
+    );
+    using readiness = sockets.readiness([socket]);
+    const waiting = readiness.wait(10_000);
+    assert.equal(readiness.nap(0), false);
+    socket.shutDown();
+    await waiting;
+    assert.equal(readiness.nap(0), true);
+  },
+);
