@@ -9,12 +9,18 @@
  * not, and tell of other programs, too. A ratio is to the answers of a warm engine, with three microseconds
  * added to both: what the kernel takes to receive and send a packet (docs/performance.md).
  *
+ * What a start leaves to be done after the first answer is in none of this, so a node as it is shipped is asked as well: the
+ * executable (`PLEIADES_EXECUTABLE`, else `dist/pleiades`, if it is there), over UDP, and with the processor time of all of its
+ * threads, the kernel's for them included.
+ *
  * `deno task bench cold [--answers N]`: so many of each part, 20,000 unless told otherwise.
  *
  * @module
  */
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
+import type { CpuShares } from "./cold/cpu.ts";
+import { nodeSeconds } from "./cold/node.ts";
 import type { ColdOrder, Queries, Taken } from "./cold/thread.ts";
 import { geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns/workloads.ts";
 import { geoDataOf, SITES } from "./dns/geo_database.ts";
@@ -25,7 +31,7 @@ export const quick = true;
 const NAMES = 10_000;
 const KERNEL_NS = 3000;
 const PER_MS = 20;
-/** Parts' worth of queries, so that the second time round every client is known. */
+/** Parts' worth of queries, the last of which are of clients that are new to warm code; then every client is known. */
 const QUERIES = 12;
 /** What an answer may cost, as a multiple of a warm one, … */
 const RATIO_MAX = 1.2;
@@ -51,6 +57,26 @@ export async function bench(args: string[]): Promise<void> {
   for (const kind of ["rules for continents", "nearest site"] as const) {
     print(kind, await measure(new World({ ...declared(kind), geoData }), { queries, answers }));
   }
+  await printNode(answers);
+}
+
+async function printNode(answers: number): Promise<void> {
+  const seconds = await nodeSeconds(answers);
+  if (seconds === null) return console.log("no executable: deno task compile");
+  const known = seconds.find(({ name }) => name.startsWith("later"))!;
+  console.log(`${"the executable, nearest site".padEnd(34)}     ns  main thread     V8's   others  × later`);
+  for (const { name, perAnswer } of seconds) {
+    const ratio = sumOf(perAnswer) / sumOf(known.perAnswer);
+    const shares = [perAnswer.main, perAnswer.v8, perAnswer.others].map((ns) => ns.toFixed(0));
+    console.log(
+      `${name.padEnd(34)} ${sumOf(perAnswer).toFixed(0).padStart(6)} ${shares[0]!.padStart(12)} ` +
+        `${shares[1]!.padStart(8)} ${shares[2]!.padStart(8)}  ${ratio.toFixed(2)}`,
+    );
+  }
+}
+
+function sumOf({ main, v8, others }: CpuShares): number {
+  return main + v8 + others;
 }
 
 function print(kind: string, parts: readonly Part[]): void {
@@ -80,22 +106,27 @@ async function measure(
     return { ...taken, name, mean: taken.cpuNs / answers, aheadNs: taken.aheadNs / answers };
   };
   using thread = new Thread();
-  const knowAll = () => thread.tell({ kind: "ask", answers: (QUERIES - 1) * answers, perMs: Infinity });
+  await thread.loaded;
+  const know = (parts: number) => thread.tell({ kind: "ask", answers: parts * answers, perMs: Infinity });
   const { snapshot, board: { buffer: board } } = world;
   thread.begin({ kind: "begin", snapshot, board, queries });
   const start = await part("a start", thread);
-  await knowAll();
+  await know(QUERIES - 2);
+  const fresh = await part("warm, clients new", thread);
   const warm = await part("warm", thread);
   world.health(Object.fromEntries(Array.from({ length: NAMES }, (_, i) => [siteAddresses(i)[0]!, false])));
   const fallen = await part("a site falls", thread);
-  await knowAll();
+  await know(QUERIES - 1);
   world.health({ [siteAddresses(7)[1]!]: false });
-  return [start, warm, fallen, await part("a member elsewhere falls", thread)];
+  return [start, fresh, warm, fallen, await part("a member elsewhere falls", thread)];
 }
 
 /** The thread that answers. Disposing ends it. */
 class Thread implements Disposable {
   readonly #worker = new Worker(new URL("./cold/thread.ts", import.meta.url), { type: "module" });
+
+  /** Resolves when it hears orders. */
+  readonly loaded = new Promise<void>((resolve) => this.#worker.onmessage = () => resolve());
 
   /** Gives it what it answers from. */
   begin(order: ColdOrder & { readonly kind: "begin" }): void {

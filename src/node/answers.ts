@@ -135,10 +135,7 @@ export class Answers implements AsyncDisposable {
 
   /** Publishes to these workers, which were started with `given`; keeps the tables for the next start at both ends. */
   attach(fleet: Fleet, given: Publisher["current"]): AsyncDisposable {
-    this.publisher.attach(fleet);
-    const { snapshot, board } = this.publisher.current;
-    // Something was published while they started, and they weren't there to take it.
-    if (snapshot !== given.snapshot || board !== given.board) this.publisher.touch(true);
+    this.publisher.attach(fleet, given);
     this.#noteApplied();
     this.publisher.keep();
     return {

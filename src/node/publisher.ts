@@ -226,10 +226,11 @@ export class Publisher implements AsyncDisposable {
     return this.#published;
   }
 
-  /** Publishes to this fleet from now on; it was started with `current`. */
-  attach(fleet: Fleet): void {
+  /** Publishes to this fleet from now on; it was started with `given`, and gets what was published meanwhile. */
+  attach(fleet: Fleet, given: Publisher["current"]): void {
     this.#fleet = fleet;
-    this.#settle();
+    if (this.#snapshot === given.snapshot && this.#board === given.board) this.#settle();
+    else this.#alone(() => this.#handOverAgain()).catch((error) => this.#tellFailure(error));
   }
 
   /**
@@ -419,6 +420,12 @@ export class Publisher implements AsyncDisposable {
   async #handOver(geoData: GeoData): Promise<void> {
     this.#snapshot = { ...this.#present.tables.snapshot, geoData, epoch: ++this.#epoch };
     await this.#fleet?.publish(this.#snapshot, this.#board);
+  }
+
+  /** For workers that weren't there to take what was handed over. */
+  async #handOverAgain(): Promise<void> {
+    await this.#handOver(this.#snapshot.geoData);
+    this.#tellPublished();
   }
 
   #tellPublished(): void {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { deepEqual, equal, rejects } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import fc from "fast-check";
 import { checkTargetOf } from "../../src/desired/check_target.ts";
 import type { MergedDesired, SteeredPool } from "../../src/desired/desired.ts";
@@ -20,8 +20,10 @@ import {
 } from "../../src/model/model.ts";
 import { readZoneText } from "../../src/model/zone_text.ts";
 import { Engine } from "../../src/dns/engine.ts";
+import type { Fleet } from "../../src/dns/fleet.ts";
 import { Publisher, type PublisherOptions } from "../../src/node/publisher.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
+import type { Snapshot } from "../../src/snapshot/view.ts";
 import { type Touched, TouchedList } from "../../src/store/touched.ts";
 import type { Logger } from "../../src/telemetry/log.ts";
 import { addresses, query, show } from "../dns/packets.ts";
@@ -545,6 +547,50 @@ Deno.test("a second whole snapshot that is wanted in the middle of one comes aft
   // The first one, that which was under way and the second.
   equal(new Set([...taken, publisher.current.snapshot.names]).size, 3);
   assertAnswersAs(publisher, model);
+});
+
+Deno.test("workers that start while other geo data comes get it with the tables that are there", async () => {
+  const model = fileModel();
+  const options = model.options();
+  let geoData = EMPTY_GEO_DATA;
+  let wholes = 0;
+  let published = Promise.withResolvers<void>();
+  await using publisher = new Publisher({
+    ...options,
+    geo: () => ({
+      ...options.geo(),
+      get geoData() {
+        return geoData;
+      },
+    }),
+    frozen: () => {
+      wholes++;
+      return options.frozen();
+    },
+    onPublished: () => published.resolve(),
+  });
+  const given = publisher.current;
+  geoData = { ...EMPTY_GEO_DATA, edition: 1 };
+  publisher.touchGeoData();
+  await published.promise;
+  published = Promise.withResolvers();
+  const taken: Snapshot[] = [];
+  const fleet = { publish: (snapshot: Snapshot) => Promise.resolve(void taken.push(snapshot)) };
+  publisher.attach(fleet as unknown as Fleet, given);
+  await published.promise;
+  const { names, records, heap } = given.snapshot;
+  deepEqual(taken.map(({ epoch: _, ...all }) => all), [{ names, records, heap, geoData }]);
+  ok(taken[0]!.records === records);
+  equal(wholes, 0);
+  await publisher.settled(model.generation);
+});
+
+Deno.test("workers that were given what is current get nothing more", async () => {
+  const model = fileModel();
+  await using publisher = new Publisher(model.options());
+  const fleet = { publish: () => Promise.reject(new Error("they have it")) };
+  publisher.attach(fleet as unknown as Fleet, publisher.current);
+  await publisher.settled(model.generation);
 });
 
 /** Some pools, services and zones, as a file has them. */
