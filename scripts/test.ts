@@ -20,10 +20,10 @@
  * @module
  */
 import { dirname } from "node:path";
-import { DNS_WORKER } from "../tests/bundled_threads.ts";
+import { THREADS } from "../tests/bundled_threads.ts";
 import { program, PROGRAMS, TOOLS_FOLDER, UNPACKAGED } from "../tests/programs.ts";
 import { filesBelow } from "./check.ts";
-import { bundle, compile } from "./compile.ts";
+import { compile } from "./compile.ts";
 import { plain, ROOT, run } from "./process.ts";
 
 /** How the tests of one or more passes ended. */
@@ -301,7 +301,7 @@ async function runTests(
     // Types are `deno task check`'s business.
     args: [
       ...["test", "-A", "--unstable-net", "--no-check", "--permit-no-files", V8_FLAGS],
-      ...env[DNS_WORKER] === undefined ? [] : ["--preload=tests/bundled_threads.ts"],
+      ...env[THREADS] === undefined ? [] : ["--preload=tests/bundled_threads.ts"],
       ...args,
     ],
     cwd: ROOT,
@@ -525,12 +525,11 @@ function ignoreAbsence(error: unknown): void {
 /** Compiles the executable for the tests that spawn it, beside `dist/`, and tells them where it lies. */
 async function compileForTests(env: Record<string, string>): Promise<void> {
   try {
-    const executable = await compile({ output: `.cache/test-${Deno.pid}/pleiades` });
+    const threads = `${ROOT}/.cache/test-${Deno.pid}/threads`;
+    const executable = await compile({ output: `.cache/test-${Deno.pid}/pleiades`, threads });
     env["PLEIADES_EXECUTABLE"] = executable;
     Deno.env.set("PLEIADES_EXECUTABLE", executable);
-    const worker = `${dirname(executable)}/dns_worker.js`;
-    await bundle("src/dns/worker.ts", ["-o", worker]);
-    env[DNS_WORKER] = worker;
+    env[THREADS] = threads;
   } catch (error) {
     const reason = innermostReason(error instanceof Error ? error.message : String(error));
     console.log(`the executable could not be compiled (DENORT_BIN may name a runtime to embed): ${reason}`);
