@@ -4,7 +4,7 @@
  * It brings the real programs that can be had without root and compiles the executable (aside, `dist/` stays as it is),
  * says what it found and what is left out for lack of what, and runs the tests in passes: those that need no program are begun meanwhile;
  * then those that measure nothing side by side, and beside them, in a process of its own, those that change the process they run in;
- * then, two at a time, those that put a load on a node, and beside them what waits; and in the end, alone, what needs a machine with
+ * then, three at a time, those that put a load on a node, and beside them what waits; and in the end, alone, what needs a machine with
  * nothing else to do. Where all is well it shows little;
  * what tests print is kept in `.cache/test.log` (of what runs beside others: `.cache/test_own.log` and `.cache/test_early.log`), and what failed is shown at the end
  * of its pass. The last line is `N passed, N failed`, counted from Deno's own summaries.
@@ -83,7 +83,7 @@ const CHANGING_THEIR_PROCESS: readonly string[] = [
 /** Folders of `tests` in which no file starts a program: there is work on all processors while the executable is compiled. */
 const WITHOUT_PROGRAMS: readonly string[] = ["balance", "explain", "plan", "snapshot"];
 
-/** What takes longest, mostly by waiting: has a thread of its own, and is begun first, so that nothing waits for it at the end. */
+/** What takes longest, mostly by waiting: has a thread of its own, and is begun early, so that nothing waits for it at the end. */
 const LONGEST: readonly string[] = [
   "tests/docs_test.ts",
   "tests/distribute/measures_test.ts",
@@ -198,7 +198,7 @@ export async function passesOfAll({ unitOnly }: Extent): Promise<Work[][]> {
   return unitOnly ? [first] : [
     [...first, meanwhile],
     [
-      { title: "under load", args: ["--parallel", ...loads], jobs: 2, log: LOG },
+      { title: "under load", args: ["--parallel", ...loads], jobs: 3, log: LOG },
       { title: "beside them", args: WAITING, jobs: 1, log: LOG_OWN },
     ],
     [{ title: "alone", args: MEASURING, jobs: 1, log: LOG }],
@@ -233,13 +233,14 @@ async function join(all: readonly string[], prefix = ""): Promise<string[]> {
   const shared = all.filter((file) => !LONGEST.includes(file))
     .toSorted((a, b) => rank(b) - rank(a) || dirname(a).localeCompare(dirname(b)) || a.localeCompare(b));
   const parts = Math.ceil(shared.length / TOGETHER_MAX);
-  const threads = [
-    ...LONGEST.filter((file) => all.includes(file)).map((file) => [file]),
-    ...Array.from(
-      { length: parts },
-      (_, part) => shared.slice(part * shared.length / parts, (part + 1) * shared.length / parts),
-    ),
-  ];
+  const own = LONGEST.filter((file) => all.includes(file)).map((file) => [file]);
+  const together = Array.from(
+    { length: parts },
+    (_, part) => shared.slice(part * shared.length / parts, (part + 1) * shared.length / parts),
+  );
+  // In turn: those that mostly wait leave the processors to the others.
+  const threads = Array.from({ length: Math.max(own.length, parts) }, (_, i) => [own[i], together[i]]).flat()
+    .filter((files) => files !== undefined);
   return await Promise.all(threads.map(async (files, i) => {
     const module = `${JOINED}/${prefix}${i + 1}_${dirname(files[0]!).split("/").at(-1)}_test.ts`;
     await Deno.writeTextFile(module, files.map((file) => `import "../../${file}";\n`).join(""));
