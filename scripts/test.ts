@@ -154,9 +154,7 @@ export async function test(args: readonly string[]): Promise<number> {
     }
   } finally {
     await programs;
-    const executable = env["PLEIADES_EXECUTABLE"];
-    if (executable !== undefined) await Deno.remove(dirname(executable), { recursive: true });
-    await Deno.remove(JOINED, { recursive: true }).catch(ignoreAbsence);
+    for (const folder of [MADE, JOINED]) await Deno.remove(folder, { recursive: true }).catch(ignoreAbsence);
   }
   const { passed, failed, ignored } = sum(tallies);
   console.log(`\n${ignored} ignored, ${((performance.now() - started) / 1000).toFixed(0)} s`);
@@ -218,6 +216,9 @@ function ofPaths(paths: readonly string[], { unitOnly }: Extent): Work[][] {
 
 /** Tests wait for two thirds of their time. */
 const UNITS_AT_A_TIME = navigator.hardwareConcurrency + 4;
+
+/** Where the executable and the bundles of its threads lie. */
+const MADE = `${ROOT}/.cache/test-${Deno.pid}`;
 
 /** Where the modules lie that load files which share a thread. */
 export const JOINED = `${ROOT}/.cache/joined-${Deno.pid}`;
@@ -535,8 +536,8 @@ function ignoreAbsence(error: unknown): void {
 /** Compiles the executable for the tests that spawn it, beside `dist/`, and tells them where it lies. */
 async function compileForTests(env: Record<string, string>): Promise<void> {
   try {
-    const threads = `${ROOT}/.cache/test-${Deno.pid}/threads`;
-    const executable = await compile({ output: `.cache/test-${Deno.pid}/pleiades`, threads });
+    const threads = `${MADE}/threads`;
+    const executable = await compile({ output: `${MADE}/pleiades`, threads });
     env["PLEIADES_EXECUTABLE"] = executable;
     Deno.env.set("PLEIADES_EXECUTABLE", executable);
     env[THREADS] = threads;
