@@ -28,7 +28,7 @@ import { deno, plain, ROOT } from "./process.ts";
 import { V8_FLAGS } from "./v8_flags.ts";
 
 /** Bundles and compiles; gives the executable's path. */
-export async function compile({ target, output, main }: CompileOptions = {}): Promise<string> {
+export async function compile({ target, output, main, threads }: CompileOptions = {}): Promise<string> {
   if (target !== undefined) Deno.env.delete("DENORT_BIN");
   const executable = resolve(ROOT, output ?? defaultOutput(target));
   // Below the repository, so that its deno.json holds here too, and so that moving is renaming.
@@ -48,6 +48,10 @@ export async function compile({ target, output, main }: CompileOptions = {}): Pr
     for (const { name } of Deno.readDirSync(folder)) {
       const bundle = await Deno.readTextFile(`${folder}/${name}`);
       await Deno.writeTextFile(`${folder}/${name}`, inAscii(withoutUnused(quieted(bundle))));
+    }
+    if (threads !== undefined) {
+      await Deno.mkdir(threads, { recursive: true });
+      for (const { bundle } of workers) await Deno.copyFile(`${folder}/${bundle}`, `${threads}/${bundle}`);
     }
     const make = (main: string, made: string, flags: readonly string[]) =>
       must("deno compile", [
@@ -107,6 +111,8 @@ export interface CompileOptions {
   readonly output?: string | undefined;
   /** A program of one module to compile instead; absent = Pleiades with its workers. */
   readonly main?: string;
+  /** A folder that gets the bundles of the threads as well. */
+  readonly threads?: string;
 }
 
 interface WorkerEntry {
@@ -141,7 +147,7 @@ async function bundleAll(each: readonly (readonly [source: string, to: readonly 
 }
 
 /** Bundles a source into what the flags of `deno bundle` say. */
-export async function bundle(source: string, to: readonly string[]): Promise<void> {
+async function bundle(source: string, to: readonly string[]): Promise<void> {
   const external = UNUSED.flatMap((unused) => ["--external", unused]);
   await must(`deno bundle ${source}`, [
     ...["bundle", "--quiet", "--platform", "deno", ...external, ...to, source],

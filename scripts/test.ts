@@ -1,10 +1,10 @@
 /**
- * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some seven minutes on two cores.
+ * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some five minutes on two cores.
  *
  * It brings the real programs that can be had without root and compiles the executable (aside, `dist/` stays as it is),
  * says what it found and what is left out for lack of what, and runs the tests in passes: those that need no program are begun meanwhile;
  * then those that measure nothing side by side, and beside them, in a process of its own, those that change the process they run in;
- * then, two at a time, those that put a load on a node, and beside them what waits; and in the end, alone, what needs a machine with
+ * then, three at a time, those that put a load on a node, and beside them what waits; and in the end, alone, what needs a machine with
  * nothing else to do. Where all is well it shows little;
  * what tests print is kept in `.cache/test.log` (of what runs beside others: `.cache/test_own.log` and `.cache/test_early.log`), and what failed is shown at the end
  * of its pass. The last line is `N passed, N failed`, counted from Deno's own summaries.
@@ -20,10 +20,10 @@
  * @module
  */
 import { dirname } from "node:path";
-import { DNS_WORKER } from "../tests/bundled_threads.ts";
+import { THREADS } from "../tests/bundled_threads.ts";
 import { program, PROGRAMS, TOOLS_FOLDER, UNPACKAGED } from "../tests/programs.ts";
 import { filesBelow } from "./check.ts";
-import { bundle, compile } from "./compile.ts";
+import { compile } from "./compile.ts";
 import { plain, ROOT, run } from "./process.ts";
 
 /** How the tests of one or more passes ended. */
@@ -33,7 +33,7 @@ export interface Tally {
   readonly ignored: number;
 }
 
-/** A pass that takes longer hangs: the longer pass needs six to nine minutes on two cores, and twice as long on slow ones. */
+/** A pass that takes longer hangs: the longest pass needs four to six minutes on two cores, and twice as long on slow ones. */
 const PASS_TIMEOUT_MS = 20 * 60_000;
 
 const OWN_FLAGS: readonly string[] = ["--unit", "--verbose"];
@@ -83,7 +83,7 @@ const CHANGING_THEIR_PROCESS: readonly string[] = [
 /** Folders of `tests` in which no file starts a program: there is work on all processors while the executable is compiled. */
 const WITHOUT_PROGRAMS: readonly string[] = ["balance", "explain", "plan", "snapshot"];
 
-/** What takes longest, mostly by waiting: has a thread of its own, and is begun first, so that nothing waits for it at the end. */
+/** What takes longest, mostly by waiting: has a thread of its own, and is begun early, so that nothing waits for it at the end. */
 const LONGEST: readonly string[] = [
   "tests/docs_test.ts",
   "tests/distribute/measures_test.ts",
@@ -92,21 +92,29 @@ const LONGEST: readonly string[] = [
   "tests/dns/fleet_test.ts",
   "tests/dns/stream_worker_test.ts",
   "tests/settings/live_keys_test.ts",
-  ...endToEnd("permissions", "demo", "journey"),
+  ...endToEnd("permissions", "demo"),
   "tests/node/internal_errors_test.ts",
   "tests/tui/terminal_test.ts",
   "tests/distribute/services_test.ts",
-  "tests/node/node_test.ts",
-  "tests/node/serve_test.ts",
-  "tests/health/node_health_test.ts",
   "tests/doctor/machine_test.ts",
-  "tests/tui/cluster_test.ts",
 ];
 /**
  * Files that share a thread, at most: as many as leave each processor its part at the end. To load the sources once for each of
  * them takes longer than most of their tests. Whatever a test leaves behind in its thread fails it, there or elsewhere.
  */
-const TOGETHER_MAX = 12;
+const TOGETHER_MAX = 20;
+/** Folders whose files take longest, the longest last: what is begun last is to be short, so that no processor waits at the end. */
+const LONG_FOLDERS: readonly string[] = [
+  "geo",
+  "front",
+  "cluster",
+  "dns",
+  "discovery",
+  "node",
+  "change",
+  "e2e",
+  "gitops",
+];
 
 /** Of what puts a load on a node the files that take longest, the longest last. */
 const LONGEST_LOADS: readonly string[] = endToEnd("fire", "stall", "replay", "license", "replace");
@@ -132,7 +140,7 @@ export async function test(args: readonly string[]): Promise<number> {
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
   for (const log of [LOG, LOG_OWN, LOG_EARLY]) await Deno.writeTextFile(log, "");
   const programs = unitOnly ? Promise.resolve() : prepare(all, env);
-  const estimate = "this takes some seven minutes on two cores (--unit: five); ";
+  const estimate = "this takes some five minutes on two cores (--unit: four); ";
   console.log(`${paths.length === 0 ? estimate : ""}a test's output goes to .cache/test.log`);
   const tallies: Tally[] = [];
   const parts = paths.length > 0 ? ofPaths(paths, { unitOnly }) : await passesOfAll({ unitOnly });
@@ -146,9 +154,7 @@ export async function test(args: readonly string[]): Promise<number> {
     }
   } finally {
     await programs;
-    const executable = env["PLEIADES_EXECUTABLE"];
-    if (executable !== undefined) await Deno.remove(dirname(executable), { recursive: true });
-    await Deno.remove(JOINED, { recursive: true }).catch(ignoreAbsence);
+    for (const folder of [MADE, JOINED]) await Deno.remove(folder, { recursive: true }).catch(ignoreAbsence);
   }
   const { passed, failed, ignored } = sum(tallies);
   console.log(`\n${ignored} ignored, ${((performance.now() - started) / 1000).toFixed(0)} s`);
@@ -190,7 +196,7 @@ export async function passesOfAll({ unitOnly }: Extent): Promise<Work[][]> {
   return unitOnly ? [first] : [
     [...first, meanwhile],
     [
-      { title: "under load", args: ["--parallel", ...loads], jobs: 2, log: LOG },
+      { title: "under load", args: ["--parallel", ...loads], jobs: 3, log: LOG },
       { title: "beside them", args: WAITING, jobs: 1, log: LOG_OWN },
     ],
     [{ title: "alone", args: MEASURING, jobs: 1, log: LOG }],
@@ -211,6 +217,9 @@ function ofPaths(paths: readonly string[], { unitOnly }: Extent): Work[][] {
 /** Tests wait for two thirds of their time. */
 const UNITS_AT_A_TIME = navigator.hardwareConcurrency + 4;
 
+/** Where the executable and the bundles of its threads lie. */
+const MADE = `${ROOT}/.cache/test-${Deno.pid}`;
+
 /** Where the modules lie that load files which share a thread. */
 export const JOINED = `${ROOT}/.cache/joined-${Deno.pid}`;
 
@@ -221,16 +230,18 @@ export const JOINED = `${ROOT}/.cache/joined-${Deno.pid}`;
 async function join(all: readonly string[], prefix = ""): Promise<string[]> {
   await Deno.mkdir(JOINED, { recursive: true });
   // Files of one folder load much the same.
+  const rank = (file: string) => LONG_FOLDERS.indexOf(file.split("/")[1]!);
   const shared = all.filter((file) => !LONGEST.includes(file))
-    .toSorted((a, b) => dirname(a).localeCompare(dirname(b)) || a.localeCompare(b));
+    .toSorted((a, b) => rank(b) - rank(a) || dirname(a).localeCompare(dirname(b)) || a.localeCompare(b));
   const parts = Math.ceil(shared.length / TOGETHER_MAX);
-  const threads = [
-    ...LONGEST.filter((file) => all.includes(file)).map((file) => [file]),
-    ...Array.from(
-      { length: parts },
-      (_, part) => shared.slice(part * shared.length / parts, (part + 1) * shared.length / parts),
-    ),
-  ];
+  const own = LONGEST.filter((file) => all.includes(file)).map((file) => [file]);
+  const together = Array.from(
+    { length: parts },
+    (_, part) => shared.slice(part * shared.length / parts, (part + 1) * shared.length / parts),
+  );
+  // In turn: those that mostly wait leave the processors to the others.
+  const threads = Array.from({ length: Math.max(own.length, parts) }, (_, i) => [own[i], together[i]]).flat()
+    .filter((files) => files !== undefined);
   return await Promise.all(threads.map(async (files, i) => {
     const module = `${JOINED}/${prefix}${i + 1}_${dirname(files[0]!).split("/").at(-1)}_test.ts`;
     await Deno.writeTextFile(module, files.map((file) => `import "../../${file}";\n`).join(""));
@@ -301,7 +312,7 @@ async function runTests(
     // Types are `deno task check`'s business.
     args: [
       ...["test", "-A", "--unstable-net", "--no-check", "--permit-no-files", V8_FLAGS],
-      ...env[DNS_WORKER] === undefined ? [] : ["--preload=tests/bundled_threads.ts"],
+      ...env[THREADS] === undefined ? [] : ["--preload=tests/bundled_threads.ts"],
       ...args,
     ],
     cwd: ROOT,
@@ -525,12 +536,11 @@ function ignoreAbsence(error: unknown): void {
 /** Compiles the executable for the tests that spawn it, beside `dist/`, and tells them where it lies. */
 async function compileForTests(env: Record<string, string>): Promise<void> {
   try {
-    const executable = await compile({ output: `.cache/test-${Deno.pid}/pleiades` });
+    const threads = `${MADE}/threads`;
+    const executable = await compile({ output: `${MADE}/pleiades`, threads });
     env["PLEIADES_EXECUTABLE"] = executable;
     Deno.env.set("PLEIADES_EXECUTABLE", executable);
-    const worker = `${dirname(executable)}/dns_worker.js`;
-    await bundle("src/dns/worker.ts", ["-o", worker]);
-    env[DNS_WORKER] = worker;
+    env[THREADS] = threads;
   } catch (error) {
     const reason = innermostReason(error instanceof Error ? error.message : String(error));
     console.log(`the executable could not be compiled (DENORT_BIN may name a runtime to embed): ${reason}`);

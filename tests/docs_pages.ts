@@ -210,12 +210,13 @@ function session(steps: readonly Step[], { folder, ports }: { folder: string; po
 }
 
 /**
- * People need longer than this to type the next line. The shell looks for the port: asking by `pleiades` would take a third of the
- * processor time that the start of the node takes, each time.
+ * People need longer than this to type the next line. The shell looks for the port, and then asks what `curl` can be told: asking by
+ * `pleiades`, for where that is refused, takes a third of the processor time that the start of the node takes, each time.
  */
 const WAIT_UNTIL_READY =
   "for turn in $(seq 600); do if (: <>/dev/tcp/127.0.0.1/$PLEIADES_API_PORT) 2>/dev/null; then break; fi; sleep 0.1; done; " +
-  "for turn in $(seq 200); do if pleiades status >/dev/null 2>&1; then break; fi; sleep 0.3; done";
+  "for turn in $(seq 200); do if curl -fso /dev/null http://127.0.0.1:$PLEIADES_API_PORT/readyz || " +
+  "pleiades status >/dev/null 2>&1; then break; fi; sleep 0.3; done";
 
 /** Until a member is healthy and one behind it isn't. */
 const WAIT_UNTIL_CHECKED = "for turn in $(seq 200); do " +

@@ -13,25 +13,31 @@ export interface HiddenRun {
   readonly hidden: readonly string[];
   /** Files of tests, relative to the repository. */
   readonly files: readonly string[];
-  /** Whether one thread runs them all, which loads the sources once instead of for each of them. */
-  readonly together?: boolean;
+  /**
+   * Whether of them only those tests are to be run that say in their names which programs they need. One thread loads all, and has
+   * the sources once instead of for each of them.
+   */
+  readonly leftOutAlone?: boolean;
 }
 
 /** Runs tests with some programs hidden; nothing else is told to them. */
 export async function runWithout(
-  { hidden, files, together = false }: HiddenRun,
+  { hidden, files, leftOutAlone = false }: HiddenRun,
 ): Promise<{ readonly tally: Tally; readonly output: string }> {
   const folder = await Deno.makeTempDir({ prefix: "pleiades-path-" });
   try {
     await linkAllBut(hidden, folder);
     const all = `${folder}/all_test.ts`;
-    if (together) {
+    if (leftOutAlone) {
       const urls = files.map((file) => pathToFileURL(`${ROOT}/${file}`));
       await Deno.writeTextFile(all, urls.map(({ href }) => `import ${JSON.stringify(href)};\n`).join(""));
     }
     const { code, output } = await run(
       Deno.execPath(),
-      ["test", "-A", "--unstable-net", "--no-check", "--permit-no-files", ...together ? [all] : files],
+      [
+        ...["test", "-A", "--unstable-net", "--no-check", "--permit-no-files"],
+        ...leftOutAlone ? ["--filter=/ \\[needs /", all] : files,
+      ],
       {
         quiet: true,
         env: {

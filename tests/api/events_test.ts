@@ -128,26 +128,28 @@ Deno.test("a list has what is kept: all of it, the last of a kind, from a time o
   deepEqual([response.headers.get("pleiades-events-lost"), await response.json()], ["true", all]);
 });
 
-for (
-  const [query, said] of [
-    ["?kind=helth", "kind must be one of change, node, health, pool"],
-    ["?lastEventId=x", "lastEventId must be the id of an event"],
-    ["?since=yesterday", "since must be a time such as"],
-    ["?tail=-1", "tail must be a whole number 0–10000"],
-    ["?tail=10001", "tail must be a whole number 0–10000"],
-    ["?tail=1&lastEventId=7", "Give one of lastEventId, since and tail"],
-    ["?follow=true", "follow"],
-  ] as const
-) {
-  Deno.test(`GET /events${query} is refused with what is wrong with it`, async () => {
-    await using site = await startTestNode();
-    await rejects(listen(site, query), (error: Error) => {
-      match(error.message, /^400 /);
-      ok(error.message.includes(said), error.message);
-      return true;
-    });
-  });
-}
+/** What is asked for wrongly, and what is said of it. */
+const WRONG = [
+  ["?kind=helth", "kind must be one of change, node, health, pool"],
+  ["?lastEventId=x", "lastEventId must be the id of an event"],
+  ["?since=yesterday", "since must be a time such as"],
+  ["?tail=-1", "tail must be a whole number 0–10000"],
+  ["?tail=10001", "tail must be a whole number 0–10000"],
+  ["?tail=1&lastEventId=7", "Give one of lastEventId, since and tail"],
+  ["?follow=true", "follow"],
+] as const;
+
+Deno.test("GET /events is refused with what is wrong with it", async (test) => {
+  await using site = await startTestNode();
+  for (const [query, said] of WRONG) {
+    await test.step(query, () =>
+      rejects(listen(site, query), (error: Error) => {
+        match(error.message, /^400 /);
+        ok(error.message.includes(said), error.message);
+        return true;
+      }));
+  }
+});
 
 Deno.test("half of the connections may listen; one more is refused, and there is room again when one leaves", async () => {
   await using site = await startTestNode({ api: { ...TEST_SETTINGS.api, maxConnections: 4 } });

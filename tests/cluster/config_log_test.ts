@@ -3,6 +3,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import type { Settings } from "../../src/settings/settings.ts";
 import { digestOf } from "../../src/change/digest.ts";
 import { newKeyPair } from "../../src/cluster/signing.ts";
+import { pause } from "../clock.ts";
 import { NatsCluster } from "../nats/cluster.ts";
 import { NatsServer } from "../nats/server.ts";
 import { testWith } from "../programs.ts";
@@ -35,7 +36,7 @@ async function agree(nodes: readonly TestNode[]): Promise<void> {
   const isOne = () =>
     new Set(nodes.map(({ node: { store } }) => store.log.position().head)).size === 1 &&
     nodes.every(({ node: { store } }) => store.log.pendingCount() === 0);
-  while (!isOne()) await new Promise((resolve) => setTimeout(resolve, 2)); // Time is the subject: another side's.
+  for (let turn = 0; !isOne(); turn++) await pause(turn);
   equal(new Set(nodes.map(({ node: { store } }) => digestOf(store).value)).size, 1);
 }
 
@@ -80,8 +81,7 @@ testWith(
     await agree(nodes);
     for (const wipe of [false, true]) {
       await server.kill({ wipe });
-      const isAway = async () => (await Promise.all(nodes.map(logOf))).every(({ current }) => !current);
-      while (!await isAway()) { /* it is asked again */ }
+      await until(() => Promise.all(nodes.map(logOf)), (logs) => logs.every(({ current }) => !current));
       const metrics = async () => await (await fetch(a.api.replace("/api/v1", "/metrics"))).text();
       await until(metrics, (text) => /^pleiades_state_nats_connected\{[^}]*\} 0$/m.test(text));
       // On all of them at once, and on one of them what another deletes.

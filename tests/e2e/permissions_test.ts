@@ -286,7 +286,7 @@ const FILES = {
   // So large that it is read on a thread of its own.
   "large.yaml": `pools:\n  - name: web\n    members: [{ ipAddress: 192.0.2.1, port: 443, region: west }]\n${
     Array.from(
-      { length: 1_500 },
+      { length: 1_000 },
       (_, i) => `  - { name: "pool-${i}", members: [{ ipAddress: 192.0.2.2, port: 443 }] }\n`,
     ).join("")
   }services: [{ domain: www.example.org, pool: web }]\n`,

@@ -31,6 +31,6 @@ testWith(
   ["git"],
   "a node that is killed while it applies commits has each as a whole or not at all, and says which",
   async () => {
-    deepEqual(await killed({ kills: 3, services: 2_000, withinMs: 2_500 }), []);
+    deepEqual(await killed({ kills: 2, services: 1_000, withinMs: 1_600 }), []);
   },
 );

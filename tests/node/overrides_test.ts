@@ -106,15 +106,15 @@ Deno.test("a drain takes a member out step by step", async () => {
   await create(node, "/overrides", { target: "region:fra", state: "drain", for: "1h", drain: "4s", ...WHY });
   const shares: number[] = [];
   const share = async () => {
-    const answers = await Promise.all(Array.from({ length: 60 }, () => askFor(node, "www.example.com")));
+    const answers = await Promise.all(Array.from({ length: 30 }, () => askFor(node, "www.example.com")));
     const drained = answers.filter(([address]) => address === "192.0.2.1").length;
     shares.push(drained);
     return drained;
   };
   await until(share, (drained) => drained === 0);
-  assert.ok(shares[0]! >= 15, `it begins with about half: ${shares}`);
+  assert.ok(shares[0]! >= 7, `it begins with about half: ${shares}`);
   assert.ok(
-    shares.some((drained) => drained > 0 && drained < 20),
+    shares.some((drained) => drained > 0 && drained < 10),
     `there is something in between: ${shares}`,
   );
   const { answers } = await ask(node, "www.example.com");

@@ -198,17 +198,17 @@ function otherSettings(mapFile: string): Settings {
 }
 
 /** A node whose parts can be made to fail, with all that its parts were told. */
-async function startReloaded(failsAt: number): Promise<{
+async function startReloaded(at: number): Promise<{
   readonly node: TestNode;
   readonly core: Core;
   /** What took over other settings. */
   readonly taken: string[];
-  /** Lets the part make ready from now on. */
-  repair(): void;
+  /** Lets another part fail, or none any more. */
+  failAt(at: number | null): void;
 }> {
   const found = Promise.withResolvers<Core>();
   const taken: string[] = [];
-  let isBroken = true;
+  let failsAt: number | null = at;
   const first: Start = (core) => {
     found.resolve(core);
     for (
@@ -227,17 +227,17 @@ async function startReloaded(failsAt: number): Promise<{
     }
     return null;
   };
-  const broken: Start = () =>
-    partOf("broken", {
+  const breakable = (at: number): Start => () =>
+    partOf(`breakable ${at}`, {
       prepare: () => {
-        if (isBroken) throw new Error("not ready, on purpose");
+        if (at === failsAt) throw new Error("not ready, on purpose");
         return () => {};
       },
     });
   const node = await startTestNode({}, {
-    parts: [first, ...PARTS.slice(0, failsAt), broken, ...PARTS.slice(failsAt)],
+    parts: [first, ...PARTS.flatMap((part, i) => [breakable(i), part]), breakable(PARTS.length)],
   });
-  return { node, core: await found.promise, taken, repair: () => isBroken = false };
+  return { node, core: await found.promise, taken, failAt: (at) => failsAt = at };
 }
 
 async function metric({ api }: TestNode, name: RegExp): Promise<number> {
@@ -249,41 +249,43 @@ const REFUSED = /pleiades_config_reloads_total\{[^}]*result="error"[^}]*\}/;
 const PREFIXES = /pleiades_map_file_prefixes\{[^}]*\}/;
 const WHERE = { ipAddress: "192.0.2.1", latitude: null, longitude: null };
 
-for (let failsAt = 0; failsAt <= PARTS.length; failsAt++) {
-  Deno.test(`where part ${failsAt} of ${PARTS.length} isn't ready nothing of a reload is in effect, until it is`, async () => {
-    const mapFile = await Deno.makeTempFile();
-    await Deno.writeTextFile(mapFile, "203.0.113.0/24 192.0.2.1\n");
-    const { node, core, taken, repair } = await startReloaded(failsAt);
-    try {
-      const before = core.settings();
-      const { geoData } = core.geo;
-      const { snapshot } = core.answers.publisher.current;
-      await rejects(node.node.use(otherSettings(mapFile)), /not ready, on purpose/);
-      equal(core.settings(), before);
-      equal(core.geo.geoData, geoData);
-      equal(core.geo.locationOf(WHERE), null);
-      equal(core.answers.publisher.current.snapshot, snapshot);
-      deepEqual(taken, []);
-      equal((await ask(node, "x.gslb.example")).rcode, RCODE.REFUSED);
-      deepEqual([await metric(node, REFUSED), await metric(node, PREFIXES)], [1, 0]);
-
-      repair();
-      deepEqual(await node.node.use(otherSettings(mapFile)), []);
-      deepEqual(taken, ["names", "health", "changes"]);
-      equal((await ask(node, "x.gslb.example")).rcode, RCODE.NXDOMAIN);
-      deepEqual(core.geo.locationOf(WHERE), FRANKFURT);
-      deepEqual([await metric(node, REFUSED), await metric(node, PREFIXES)], [1, 1]);
-    } finally {
-      await node[Symbol.asyncDispose]();
-      await Deno.remove(mapFile);
+Deno.test("wherever a part isn't ready nothing of a reload is in effect, until all are", async (test) => {
+  const mapFile = await Deno.makeTempFile();
+  await Deno.writeTextFile(mapFile, "203.0.113.0/24 192.0.2.1\n");
+  const { node, core, taken, failAt } = await startReloaded(0);
+  try {
+    const before = core.settings();
+    const { geoData } = core.geo;
+    const { snapshot } = core.answers.publisher.current;
+    for (let failsAt = 0; failsAt <= PARTS.length; failsAt++) {
+      await test.step(`before part ${failsAt} of ${PARTS.length}`, async () => {
+        failAt(failsAt);
+        await rejects(node.node.use(otherSettings(mapFile)), /not ready, on purpose/);
+        equal(core.settings(), before);
+        equal(core.geo.geoData, geoData);
+        equal(core.geo.locationOf(WHERE), null);
+        equal(core.answers.publisher.current.snapshot, snapshot);
+        deepEqual(taken, []);
+        equal((await ask(node, "x.gslb.example")).rcode, RCODE.REFUSED);
+        deepEqual([await metric(node, REFUSED), await metric(node, PREFIXES)], [failsAt + 1, 0]);
+      });
     }
-  });
-}
+    failAt(null);
+    deepEqual(await node.node.use(otherSettings(mapFile)), []);
+    deepEqual(taken, ["names", "health", "changes"]);
+    equal((await ask(node, "x.gslb.example")).rcode, RCODE.NXDOMAIN);
+    deepEqual(core.geo.locationOf(WHERE), FRANKFURT);
+    deepEqual([await metric(node, REFUSED), await metric(node, PREFIXES)], [PARTS.length + 1, 1]);
+  } finally {
+    await node[Symbol.asyncDispose]();
+    await Deno.remove(mapFile);
+  }
+});
 
 Deno.test("a file that can't be read refuses the reload as a whole", async () => {
-  const { node, core, taken, repair } = await startReloaded(0);
+  const { node, core, taken, failAt } = await startReloaded(0);
   await using _ = node;
-  repair();
+  failAt(null);
   const before = core.settings();
   await rejects(
     node.node.use(otherSettings("/nowhere/clients.map")),
@@ -300,9 +302,9 @@ Deno.test("answers that can't be given refuse the reload as a whole, and count i
   const mapFile = await Deno.makeTempFile();
   await Deno.writeTextFile(mapFile, "203.0.113.0/24 192.0.2.1\n");
   try {
-    const { node, core, taken, repair } = await startReloaded(0);
+    const { node, core, taken, failAt } = await startReloaded(0);
     await using _ = node;
-    repair();
+    failAt(null);
     const before = { settings: core.settings(), geoData: core.geo.geoData };
     const source = core.store.source.bind(core.store);
     core.store.source = () => {
@@ -326,9 +328,9 @@ Deno.test("what is changed while a reload is published goes by the geo data of b
   const mapFile = await Deno.makeTempFile();
   await Deno.writeTextFile(mapFile, "203.0.113.0/24 192.0.2.1\n");
   try {
-    const { node, core, repair } = await startReloaded(0);
+    const { node, core, failAt } = await startReloaded(0);
     await using _ = node;
-    repair();
+    failAt(null);
     const { publisher } = core.answers;
     let meanwhile: GeoData | null = null;
     publisher.refresh = async () => {

@@ -103,7 +103,7 @@ function askEngine(world: World, packet: Uint8Array): string | null {
 
 /** Sends to a node of its own. */
 export async function fuzzNode(transport: Transport, options: NodeOptions): Promise<NodeReport> {
-  const node = await FuzzedNode.start(transport);
+  const node = await FuzzedNode.start(transport, { isMeasured: options.extensions > 0 });
   const memory = new ResidentMemory(node.process.pid);
   let fault: string | null;
   try {

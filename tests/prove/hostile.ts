@@ -26,6 +26,8 @@ export interface HostileOptions {
   readonly attackMs: number;
   /** Only attacks of whose names this is a part. */
   readonly only?: string;
+  /** Whether the node's memory is judged. */
+  readonly isMeasured?: boolean;
   readonly onProgress: (line: string) => void;
 }
 
@@ -50,6 +52,7 @@ export async function prove([minutes = "20", perSecond = "20000", only = ""]: st
     perSecond: Number(perSecond),
     attackMs: 10_000,
     only,
+    isMeasured: true,
     onProgress: (line) => console.log(line),
   });
   const { load, unanswered, complaints, ended, slowest, memory } = report;
@@ -74,7 +77,7 @@ export function isSound({ load, unanswered, complaints, ended }: HostileReport):
 /** Attacks a node. */
 export async function hostile(options: HostileOptions): Promise<HostileReport> {
   raiseDescriptorLimit(); // the attackers are of this process
-  await using target = await Target.start();
+  await using target = await Target.start(options);
   const { serve } = target;
   const memory = new ResidentMemory(serve.pid);
   let ended: string | null = null;

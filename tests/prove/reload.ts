@@ -94,7 +94,7 @@ export async function reload(options: ReloadOptions): Promise<ReloadReport> {
     await writeSettings(settings, 0);
     await using serve = await ServeProcess.start({
       args: ["-c", settings, "--db", `${folder}/reload.db`],
-      env: COLLECTING,
+      env: options.extensions > 0 ? COLLECTING : {},
       executable: program("pleiades"),
     });
     const steady = await declare(serve, options.services);

@@ -92,6 +92,7 @@ export async function attackNode(transport: Transport, options: StreamsOptions):
   const node = await FuzzedNode.start(transport, {
     dns: "0.0.0.0:0",
     tcp: { maxConnections: 512, maxConnectionsPerClient: 512, idleTimeout: `${IDLE_MS}ms` },
+    isMeasured: options.extensions > 0,
     more: { tls: { ...certificate.files, port: tls }, https: { port: https } },
   });
   const memory = new ResidentMemory(node.process.pid);

@@ -118,7 +118,7 @@ Deno.test("pools are read with the members that plain queries find, wherever the
 });
 
 Deno.test("the members of thousands of pools are read beside them, and looked up where they lie in another order", () => {
-  const numbers = Array.from({ length: 5000 }, (_, i) => i + 1);
+  const numbers = Array.from({ length: 2000 }, (_, i) => i + 1);
   const pools = numbers.map((number) => ({ number, rowid: number }));
   const orders = [
     numbers.flatMap((number) => [number, number]),

@@ -32,6 +32,25 @@ for (const version of RELEASED) {
   });
 }
 
+Deno.test("the databases that a process makes after its first one are as that, which took one step after the other", () => {
+  const all = (database: Database) => {
+    const tables = database.all<{ name: string }>("SELECT name FROM sqlite_schema WHERE type = 'table'");
+    return [
+      database.all("SELECT type, name, tbl_name, sql FROM sqlite_schema"),
+      database.all("PRAGMA user_version"),
+      database.all("PRAGMA application_id"),
+      ...tables.map(({ name }) => [name, database.all(`SELECT * FROM ${name}`)]),
+    ];
+  };
+  const first = new Database(":memory:");
+  migrate(first, [...MIGRATIONS]);
+  for (const later of [fresh(), fresh()]) {
+    assert.deepEqual(all(later), all(first));
+    later.close();
+  }
+  first.close();
+});
+
 Deno.test("an empty file becomes a new database", () => {
   using folder = new Folder();
   Deno.writeTextFileSync(folder.file("empty.db"), "");

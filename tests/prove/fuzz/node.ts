@@ -24,6 +24,8 @@ export interface NodeDifference {
   readonly tcp: Readonly<Record<string, unknown>>;
   /** Other settings below `dns:`. */
   readonly more: Readonly<Record<string, unknown>>;
+  /** Whether its memory is judged. */
+  readonly isMeasured: boolean;
 }
 
 /** A running node in a folder of its own. Disposing kills it. */
@@ -41,14 +43,14 @@ export class FuzzedNode implements AsyncDisposable {
   /** Starts it; resolves when the world is in the answers. */
   static async start(
     transport: Transport,
-    { dns = "127.0.0.1:0", tcp = {}, more = {} }: Partial<NodeDifference> = {},
+    { dns = "127.0.0.1:0", tcp = {}, more = {}, isMeasured = false }: Partial<NodeDifference> = {},
   ): Promise<FuzzedNode> {
     const folder = await Deno.makeTempDir({ prefix: "pleiades-fuzz-" });
     const settings = `${folder}/settings.yaml`;
     await Deno.writeTextFile(settings, JSON.stringify(settingsOf(FUZZED, { transport, tcp, more })));
     const process = await ServeProcess.start({
       args: ["-c", settings, "--db", `${folder}/fuzz.db`, "--dns", dns],
-      env: COLLECTING,
+      env: isMeasured ? COLLECTING : {},
       executable: program("pleiades"),
     });
     const node = new FuzzedNode(process, folder);

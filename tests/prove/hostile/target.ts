@@ -33,7 +33,7 @@ export class Target implements AsyncDisposable {
   }
 
   /** Starts the node and what surrounds it, and declares a model. */
-  static async start(): Promise<Target> {
+  static async start({ isMeasured = false }: { readonly isMeasured?: boolean }): Promise<Target> {
     await using stack = new AsyncDisposableStack();
     const folder = await Deno.makeTempDir({ prefix: "pleiades-hostile-" });
     stack.defer(() => Deno.remove(folder, { recursive: true }));
@@ -48,7 +48,7 @@ export class Target implements AsyncDisposable {
     const serve = stack.use(
       await ServeProcess.start({
         args: ["-c", settings, "--db", `${folder}/hostile.db`],
-        env: COLLECTING,
+        env: isMeasured ? COLLECTING : {},
         executable: program("pleiades"),
       }),
     );
