@@ -31,6 +31,24 @@ function sliceMs(): number {
   return Math.max(SLICE_MIN_MS, SLICE_MS / Math.max(underWay, 1));
 }
 
+/** What is called behind each slice. */
+const punctual = new Set<() => void>();
+
+/**
+ * Has what is short and due by the clock called behind each slice, until the result is disposed of. Where a dozen works have a
+ * slice each of one turn, and processors are short, a turn takes a tenth of a second; a timer is looked at once in it.
+ *
+ * @param call takes a few milliseconds at most, and must not fail
+ */
+export function betweenSlices(call: () => void): Disposable {
+  punctual.add(call);
+  return { [Symbol.dispose]: () => void punctual.delete(call) };
+}
+
+function sliceEnded(): void {
+  for (const call of punctual) call();
+}
+
 /** Runs work to its end in one go. */
 export function toEnd<Result>(work: Iterator<unknown, Result>): Result {
   let step = work.next();
@@ -57,6 +75,7 @@ export async function inSlices<Result>(
         const step = work.next();
         if (step.done) return step.value;
       } while (clock.monotonicMs() < untilMs);
+      sliceEnded();
       await clock.sleep(0, signal);
     }
   } finally {
@@ -79,6 +98,7 @@ export function pacer(
   return async () => {
     signal.throwIfAborted();
     if (clock.monotonicMs() < untilMs) return;
+    sliceEnded();
     await clock.sleep(0, signal);
     signal.throwIfAborted();
     untilMs = clock.monotonicMs() + sliceMs();

@@ -1,7 +1,7 @@
 /** @module Long work in slices. */
 import { deepEqual, equal, rejects } from "node:assert/strict";
 import type { Clock } from "../src/clock.ts";
-import { atPace, inSlices, pacer, toEnd } from "../src/slices.ts";
+import { atPace, betweenSlices, inSlices, pacer, toEnd } from "../src/slices.ts";
 import { ManualClock, settle } from "./clock.ts";
 
 /** Time passes by work alone. */
@@ -70,6 +70,29 @@ Deno.test("what answers wait for has a slice of its own, beside which the others
   deepEqual(await Promise.all([...others, urgent]), ["a", "b", "u"]);
   const again = inSlices(work("c", 20), { clock, signal });
   equal(steps.length, 140 + 16, "it has taken no share");
+  await turn();
+  await again;
+});
+
+Deno.test("what is due by the clock is called behind each slice, until it ends", async () => {
+  const { clock, steps, spend, work, turn } = bed();
+  const { signal } = new AbortController();
+  {
+    using _ = betweenSlices(() => steps.push("due"));
+    const done = inSlices(work("a", 20), { clock, signal });
+    deepEqual(steps.slice(-2), ["a", "due"]);
+    await turn();
+    await done;
+    const next = pacer({ clock, signal });
+    for (let step = 0; step < 16; step++) spend("b");
+    const paced = next();
+    equal(steps.at(-1), "due");
+    await turn();
+    await paced;
+    equal(steps.filter((name) => name === "due").length, 2, "work that is done ends no slice");
+  }
+  const again = inSlices(work("c", 20), { clock, signal });
+  equal(steps.at(-1), "c");
   await turn();
   await again;
 });

@@ -19,6 +19,7 @@ import type { CheckTarget } from "../desired/check_target.ts";
 import type { HealthCheck } from "../model/model.ts";
 import { type Family, formatSocketAddress } from "../ip.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { betweenSlices } from "../slices.ts";
 import { type Due, DueQueue } from "./due_queue.ts";
 import {
   judge,
@@ -112,6 +113,7 @@ export class HealthChecker implements AsyncDisposable {
   readonly #unsettled = new Set<Promise<void>>();
   readonly #end = new AbortController();
   readonly #loop: Promise<void>;
+  readonly #between: Disposable;
   #restored = new Map<string, Verdict>();
   #wake = new AbortController();
   /** Milliseconds of this checker's life in which its loop could not run. */
@@ -126,6 +128,7 @@ export class HealthChecker implements AsyncDisposable {
     this.#options = options;
     this.#concurrency = options.concurrency ?? CONCURRENCY_MAX;
     this.#loop = this.#run();
+    this.#between = betweenSlices(() => this.#startLate());
   }
 
   /** Follows the configuration: starts what is new, forgets what is gone, leaves the rest undisturbed. */
@@ -213,6 +216,7 @@ export class HealthChecker implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
     this.#wake.abort();
+    this.#between[Symbol.dispose]();
     for (const entry of [...this.#entries.values()]) this.#forget(entry);
     this.#endRoundIfDone();
     await Promise.all([this.#loop, ...this.#unsettled]);
@@ -230,7 +234,7 @@ export class HealthChecker implements AsyncDisposable {
       if (lateMs > STALL_MS) this.#stalledMs += lateMs;
       try {
         this.#endOverdue(nowMs);
-        this.#startDue(nowMs);
+        this.#startDue(nowMs, START_MAX);
       } catch (error) {
         this.#options.log.error("Health checks met an error and go on", { error });
       }
@@ -244,8 +248,20 @@ export class HealthChecker implements AsyncDisposable {
     return Math.min(Math.max(nextMs, TICK_MS), mostMs);
   }
 
-  #startDue(nowMs: number): void {
-    for (let started = 0; started < START_MAX && this.#unsettled.size < this.#concurrency; started++) {
+  /** In turns that are long the timer of the loop comes late. */
+  #startLate(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const entry = this.#waiting.peek();
+    if (!entry || nowMs - entry.dueMs < TICK_MS) return;
+    try {
+      this.#startDue(nowMs, START_LATE_MAX);
+    } catch (error) {
+      this.#options.log.error("Health checks met an error and go on", { error });
+    }
+  }
+
+  #startDue(nowMs: number, most: number): void {
+    for (let started = 0; started < most && this.#unsettled.size < this.#concurrency; started++) {
       const entry = this.#waiting.peek();
       if (!entry || entry.dueMs > nowMs) return;
       this.#waiting.remove(entry);
@@ -448,6 +464,8 @@ const TICK_MS = 10;
 
 /** Starts in one turn; at 30–60 µs each the event loop is held for 8 ms at most, and 12,800 a second get through. */
 const START_MAX = 128;
+/** The same behind a slice of other work, of which a turn has several. */
+const START_LATE_MAX = 32;
 
 /** While probes run the loop looks at the clock this often, so that it sees a stall of the process. */
 const WATCH_MS = 50;

@@ -14,6 +14,7 @@ import {
 } from "../../src/health/health_checker.ts";
 import { type ProbeResult, UNKNOWN_VERDICT, type Verdict } from "../../src/health/verdict.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
+import { inSlices } from "../../src/slices.ts";
 import { ManualClock, settle } from "../clock.ts";
 
 const HEALTHY: Verdict = { state: "healthy", since: 5, lastError: null, latencyMs: 1, checkedAt: 6 };
@@ -64,6 +65,31 @@ Deno.test("two starts lie between 95 % and 100 % of the interval apart, and don'
   assert.deepEqual(gaps.filter((gap) => gap < 940 || gap > 1010), []);
   const mean = gaps.reduce((sum, gap) => sum + gap) / gaps.length;
   assert.ok(mean > 970 && mean < 980, `mean gap ${mean}`);
+});
+
+Deno.test("what is due is probed behind each slice of other work, however late the timer is", async () => {
+  await using bed = new TestBed();
+  const addresses = Array.from({ length: 40 }, (_, i) => `192.0.2.${i + 1}`);
+  bed.checker.use(addresses.map((address) => target(address)));
+  await bed.clock.advance(20);
+  const started = () => addresses.flatMap((address) => bed.starts(address)).length;
+  assert.equal(started(), 40);
+  // Work takes all of a second, and no timer has its turn.
+  let spentMs = 0;
+  const { monotonicMs } = bed.clock;
+  bed.clock.monotonicMs = () => monotonicMs.call(bed.clock) + spentMs;
+  function* work() {
+    spentMs += SECOND;
+    yield;
+  }
+  const { signal } = new AbortController();
+  const working = inSlices(work(), { clock: bed.clock, signal });
+  assert.equal(started(), 40 + 32, "some at a time");
+  const more = inSlices(work(), { clock: bed.clock, signal });
+  assert.equal(started(), 80, "none twice");
+  bed.clock.monotonicMs = monotonicMs;
+  await bed.clock.advance(0);
+  await Promise.all([working, more]);
 });
 
 Deno.test("intervals shorter than the loop's own sleep are kept", async () => {
