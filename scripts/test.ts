@@ -1,5 +1,5 @@
 /**
- * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some five minutes on two cores.
+ * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some six minutes on two cores.
  *
  * It brings the real programs that can be had without root and compiles the executable (aside, `dist/` stays as it is),
  * says what it found and what is left out for lack of what, and runs the tests in passes: those that need no program are begun meanwhile;
@@ -140,7 +140,7 @@ export async function test(args: readonly string[]): Promise<number> {
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
   for (const log of [LOG, LOG_OWN, LOG_EARLY]) await Deno.writeTextFile(log, "");
   const programs = unitOnly ? Promise.resolve() : prepare(all, env);
-  const estimate = "this takes some five minutes on two cores (--unit: four); ";
+  const estimate = "this takes some six minutes on two cores (--unit: four); ";
   console.log(`${paths.length === 0 ? estimate : ""}a test's output goes to .cache/test.log`);
   const tallies: Tally[] = [];
   const parts = paths.length > 0 ? ofPaths(paths, { unitOnly }) : await passesOfAll({ unitOnly });

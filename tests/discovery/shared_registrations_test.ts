@@ -67,10 +67,8 @@ Deno.test("what nodes have is found at each of them by the node's name and the i
   equal(await asked(), "NOERROR|aa|5 192.0.2.1|5 192.0.2.11");
   carrier.say("n3", "5", valueOf([{ id: "n3/x", ips: ["192.0.2.12"] }]));
   carrier.listener!.standing(false);
-  equal(
-    world.discovery.lookUp({ service: "http", job: "web", env: "prod", product: "shop", zone: "gg" }).isStale,
-    true,
-  );
+  const http = { service: "http", job: "web", env: "prod", product: "shop", zone: "gg" };
+  await until(() => world.discovery.lookUp(http).isStale, (isStale) => isStale);
   match(world.discovery.problems.join(), /other nodes can't be read/);
   carrier.listener!.standing(true);
   carrier.listener!.value("n2", "5", null);
