@@ -7,8 +7,7 @@
  * cluster's log at the same time.
  *
  * All five nodes, the server and those who ask share one machine, which at rest has nothing to do: what the node does to its
- * answers and probes isn't what the others take from it. So all others have half of the processors to themselves, of two one, and the
- * node may use them all, as it might on a machine of its own; a bare echo in C is asked beside it, as often; and how long
+ * answers and probes isn't what the others take from it. So a bare echo in C is asked beside it, as often, and how long
  * the thread that probes waited for a processor is taken from the system.
  *
  * @module
@@ -22,7 +21,7 @@ import { LineProcess } from "../../store/line_process.ts";
 import { startEcho } from "../stall/echo.ts";
 import { nowMs, type TimedSample } from "../stall/process.ts";
 import { addressAt, HEARTBEATS, startWriters } from "./found.ts";
-import { Affinity, processorMs, Waits } from "./processor.ts";
+import { processorMs, Waits } from "./processor.ts";
 
 /** How much there is. */
 export interface AnsweringTerms {
@@ -92,17 +91,13 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
   const folder = await Deno.makeTempDir({ prefix: "pleiades-spread-" });
   await using cleaning = new AsyncDisposableStack();
   cleaning.defer(() => Deno.remove(folder, { recursive: true }));
-  const affinity = cleaning.use(Affinity.ofOthers());
   await using server = await NatsServer.prepared();
   await using backends = new LineProcess(new URL("../stall/backends.ts", import.meta.url), [
     ...[String(probed), String(PROBE_INTERVAL_MS)],
   ]);
   const ports: readonly number[] = JSON.parse((await backends.receive())!);
   await Deno.writeTextFile(`${folder}/node.yaml`, JSON.stringify(settingsOf(server.url, folder)));
-  await using serve = await ServeProcess.start({
-    args: ["-c", `${folder}/node.yaml`],
-    wrapped: affinity.ofNode,
-  });
+  await using serve = await ServeProcess.start({ args: ["-c", `${folder}/node.yaml`] });
   await apply(serve, [...membersOf(members), ...probedOf(ports)]);
   await reached(serve, ({ health }) => health.unhealthy >= members && health.healthy >= probed);
   await using writers = await startWriters({ server: server.url, nodes: nodes - 1, addresses: members });

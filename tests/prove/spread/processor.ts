@@ -33,52 +33,6 @@ export function processorMs(pid: number): number {
   }
 }
 
-/** Which processors are used. Disposing gives this process all of its own again. */
-export class Affinity implements Disposable {
-  /** A program and its arguments that give whoever they start all processors; none = it has them, or they can't be chosen. */
-  readonly ofNode: readonly string[];
-  readonly #all: string | null;
-
-  private constructor(all: string | null) {
-    this.#all = all;
-    this.ofNode = all === null ? [] : ["taskset", "--cpu-list", all];
-  }
-
-  /** Leaves half of the processors, to this process and to what it starts from now on. */
-  static ofOthers(): Affinity {
-    const all = taskset();
-    const cpus = all?.split(",").flatMap((range) => {
-      const [first, last = first] = range.split("-").map(Number);
-      return Array.from({ length: last! - first! + 1 }, (_, i) => first! + i);
-    }) ?? [];
-    if (cpus.length < 2) return new Affinity(null);
-    taskset(cpus.slice(cpus.length >> 1).join(","));
-    return new Affinity(all);
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#all !== null) taskset(this.#all);
-  }
-}
-
-/**
- * Which processors all threads of this process use, in `taskset(1)`'s words.
- *
- * @param cpus from now on; absent = as before
- * @returns `null` = there is no such program
- */
-function taskset(cpus?: string): string | null {
-  const args = ["--all-tasks", "--cpu-list", "--pid", ...cpus === undefined ? [] : [cpus], String(Deno.pid)];
-  try {
-    const { success, stdout } = new Deno.Command("taskset", { args }).outputSync();
-    const said = new TextDecoder().decode(stdout).trim().split("\n")[0]!;
-    return success ? /: ([\d,-]+)$/.exec(said)?.[1] ?? null : null;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-}
-
 /** Of what `proc_pid_stat(5)` counts in, on every Linux that Deno runs on. */
 const TICKS_PER_SECOND = 100;
 
