@@ -53,6 +53,18 @@ export function openLibc<const Symbols extends Deno.ForeignLibraryInterface>(
   };
 }
 
+/** The same for what can be done without it; `null` = there is none. */
+export function findLibc<const Symbols extends Deno.ForeignLibraryInterface>(
+  symbols: Symbols,
+): Libc<Symbols> | null {
+  if (Deno.build.os !== "linux") return null;
+  try {
+    return openLibc(symbols);
+  } catch {
+    return null;
+  }
+}
+
 /** Keeps whatever is loaded on this thread from now on, until it is disposed of. */
 export function keepLibc(): Disposable {
   users++;

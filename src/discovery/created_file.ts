@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type Libc, openLibc } from "../libc.ts";
+import { findLibc } from "../libc.ts";
 
 const SYMBOLS = {
   make: { name: "open", parameters: ["buffer", "i32", "u32"], result: "i32", nonblocking: true },
@@ -30,7 +30,7 @@ export async function createFile(path: string, mode: number): Promise<Deno.FsFil
 
 /** @returns whether it is there */
 async function makeAside(path: string, mode: number): Promise<boolean> {
-  const libc = libcOrNull();
+  const libc = findLibc(SYMBOLS);
   if (libc === null) return false;
   const terminated = new TextEncoder().encode(`${path}\0`);
   try {
@@ -41,14 +41,5 @@ async function makeAside(path: string, mode: number): Promise<boolean> {
     // Held until then: the other thread reads it.
     terminated.fill(0);
     libc.close();
-  }
-}
-
-function libcOrNull(): Libc<typeof SYMBOLS> | null {
-  if (Deno.build.os !== "linux") return null;
-  try {
-    return openLibc(SYMBOLS);
-  } catch {
-    return null;
   }
 }

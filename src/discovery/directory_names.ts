@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type Libc, openLibc } from "../libc.ts";
+import { findLibc, type Libc } from "../libc.ts";
 
 const SYMBOLS = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
@@ -32,7 +32,7 @@ export class DirectoryNames implements Disposable {
   /** Of the directory with this path. */
   constructor(path: string) {
     this.#path = path;
-    this.#libc = libcOrNull();
+    this.#libc = findLibc(SYMBOLS);
   }
 
   /**
@@ -77,13 +77,5 @@ function addNames(names: string[], entries: Uint8Array): void {
     const name = DECODER.decode(entries.subarray(at + ENTRY.name, end));
     if (name !== "." && name !== "..") names.push(name);
     at += size;
-  }
-}
-
-function libcOrNull(): Libc<typeof SYMBOLS> | null {
-  try {
-    return openLibc(SYMBOLS);
-  } catch {
-    return null;
   }
 }

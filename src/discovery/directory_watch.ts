@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { type Libc, openLibc } from "../libc.ts";
+import { findLibc, type Libc } from "../libc.ts";
 
 const SYMBOLS = {
   inotify_init1: { parameters: ["i32"], result: "i32" },
@@ -63,7 +63,7 @@ export class DirectoryWatch implements AsyncDisposable {
   /** Of the directory with this path. */
   constructor(path: string) {
     this.#path = new TextEncoder().encode(`${path}\0`);
-    this.#libc = libcOrNull();
+    this.#libc = findLibc(SYMBOLS);
     this.#fd = this.#libc?.symbols.inotify_init1(IN.CLOEXEC) ?? -1;
   }
 
@@ -107,14 +107,5 @@ export class DirectoryWatch implements AsyncDisposable {
     const room = symbols.malloc(BigInt(NEWS_BYTES));
     await symbols.read(this.#fd, room, BigInt(NEWS_BYTES));
     symbols.free(room);
-  }
-}
-
-function libcOrNull(): Libc<typeof SYMBOLS> | null {
-  if (Deno.build.os !== "linux") return null;
-  try {
-    return openLibc(SYMBOLS);
-  } catch {
-    return null;
   }
 }

@@ -16,7 +16,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { SocketAddress } from "../ip.ts";
 import { kernelLinks } from "../kernel_text.ts";
-import { type Libc, openLibc } from "../libc.ts";
+import { findLibc, type Libc } from "../libc.ts";
 import { descriptors, nameOfDescriptor, nameOfEnd, NAMING } from "./socket_names.ts";
 import { familyAt, TcpTable } from "./tcp_table.ts";
 
@@ -49,7 +49,7 @@ export class ListenerControl implements Disposable {
 
   /** Opens the library where there is one. */
   constructor() {
-    this.#libc = libcIfAny();
+    this.#libc = findLibc(SYMBOLS);
   }
 
   /** Sets what connections of listeners inherit, as far as it can be set here. */
@@ -183,15 +183,6 @@ function connectingTo(addresses: readonly SocketAddress[], table: TcpTable): Set
  */
 export function expectFree({ hostname, port }: SocketAddress): void {
   Deno.listen({ hostname, port }).close();
-}
-
-function libcIfAny(): Libc<typeof SYMBOLS> | null {
-  if (Deno.build.os !== "linux") return null;
-  try {
-    return openLibc(SYMBOLS);
-  } catch {
-    return null;
-  }
 }
 
 function words(value: number): Uint8Array<ArrayBuffer> {

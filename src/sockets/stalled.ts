@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { type Libc, openLibc } from "../libc.ts";
+import { findLibc, type Libc } from "../libc.ts";
 import { descriptors, nameOfDescriptor, nameOfEnd, NAMING } from "./socket_names.ts";
 
 /** What names a connection. */
@@ -69,7 +69,7 @@ export class Stalled implements Disposable {
       [...this.#gathered].map((each) => `${nameOfEnd(each.remoteAddr)} ${nameOfEnd(each.localAddr)}`),
     );
     this.#gathered.clear();
-    if (this.#libc === undefined) this.#libc = libcIfAny();
+    if (this.#libc === undefined) this.#libc = findLibc(SYMBOLS);
     if (this.#libc === null) return;
     const { getpeername, getsockname, setsockopt, shutdown } = this.#libc.symbols;
     for (const fd of descriptors()) {
@@ -78,15 +78,5 @@ export class Stalled implements Disposable {
       setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length);
       shutdown(fd, SHUT_RDWR);
     }
-  }
-}
-
-/** `null` where there is no glibc. Opened once: each time takes memory that isn't given back. */
-function libcIfAny(): Libc<typeof SYMBOLS> | null {
-  if (Deno.build.os !== "linux") return null;
-  try {
-    return openLibc(SYMBOLS);
-  } catch {
-    return null;
   }
 }
