@@ -14,7 +14,9 @@ import { fileURLToPath } from "node:url";
 export async function buildC(name: string, folder: string): Promise<string> {
   const source = fileURLToPath(new URL(`./${name}.c`, import.meta.url));
   const program = `${folder}/${name}`;
-  const { success, stderr } = await new Deno.Command("cc", { args: ["-O2", "-o", program, source] }).output();
+  const { success, stderr } = await new Deno.Command("cc", {
+    args: ["-O2", "-pthread", "-o", program, source],
+  }).output();
   if (!success) throw new Error(`Cannot build ${name}.c: ${new TextDecoder().decode(stderr)}`);
   return program;
 }

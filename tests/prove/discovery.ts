@@ -11,7 +11,8 @@
  *   five seconds of its return.
  * - `many`: 10,000 instances at 500 addresses, in files or in a Consul, read by a node in a process of its own that has 100,000
  *   services, and registrations at a steady rate: from the write's answer to the answer over UDP, how long the node's main
- *   thread is busy without a break, and how much memory it has as time goes by.
+ *   thread is busy without a break, and how much memory it has as time goes by. Of a turn the time is taken off for which the
+ *   thread could have run while others did, or for which the machine itself stood still (`machine/standstills.ts`).
  * - `one-product`, `one-address`: the same with all instances in one product, and at one address.
  * - `cpu`: the processor time of the thread that answers, for SRV of discovery and for A of a pool, in pairs.
  * - `without`: the processor time of a node for answers of a pool, where there is discovery and where there isn't, in slices by turns.
@@ -45,6 +46,8 @@ import {
   SHAPES,
 } from "./discovery/registrations.ts";
 import { withAndWithout } from "./discovery/without.ts";
+import { ownMs, type Stretch } from "./machine/processor.ts";
+import { Standstills } from "./machine/standstills.ts";
 
 const ADDRESS = { gg: "http.web.prod.shop.gg", fr: "http.web.prod.shop.fr" } as const;
 type Zone = keyof typeof ADDRESS;
@@ -262,6 +265,10 @@ const GROWTH_SECONDS_MIN = 300;
 
 function registering(name: keyof typeof SHAPES): (args: string[]) => Promise<boolean> {
   return async ([seconds = "30", perSecond = "100", ...kinds]) => {
+    const folder = await Deno.makeTempDir();
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => Deno.remove(folder, { recursive: true }));
+    const standstills = stack.use(await Standstills.start(folder));
     let isGood = true;
     for (const registry of kinds.length > 0 ? kinds : ["files", "consul"]) {
       if (registry !== "files" && registry !== "consul") throw new Error("There are files and consul");
@@ -269,22 +276,30 @@ function registering(name: keyof typeof SHAPES): (args: string[]) => Promise<boo
         ...{ shape: SHAPES[name], registry, instances: REGISTERED, services: SERVICES },
         ...{ seconds: +seconds, perSecond: +perSecond },
       });
-      isGood = judge(`${name}, ${registry}`, report, +seconds) && isGood;
+      isGood = judge(`${name}, ${registry}`, report, +seconds, standstills) && isGood;
     }
+    if (!await standstills.isSeeing) console.log("Whether the machine stood still isn't seen: it takes root");
     return isGood;
   };
 }
 
-function judge(title: string, report: RegistrationsReport, seconds: number): boolean {
-  const { tookMs, lost, unwritten, readMs, turns, memory, stream, service, late, cpuSeconds } = report;
+function judge(
+  title: string,
+  report: RegistrationsReport,
+  seconds: number,
+  standstills: Standstills,
+): boolean {
+  const { tookMs, lost, unwritten, readMs, beganMs, turns, memory, stream, service, late, cpuSeconds } =
+    report;
   const [median, p99, worst] = [0.5, 0.99, 1].map((share) => quantile(tookMs, share));
-  const shown = ({ ownMs, longestMs, busyMs }: Turns) =>
-    `${ownMs.toFixed(1)} ms (with waits for a processor ${
-      longestMs.toFixed(1)
-    } ms; most processor time of one ${busyMs.toFixed(1)} ms)`;
-  const long = turns.registering.long.map(([atSeconds, ms]) =>
-    `${ms.toFixed(0)} ms at ${atSeconds.toFixed(1)} s`
-  );
+  const longestOf = ({ long, longestMs }: Turns) =>
+    Math.max(Math.min(longestMs, LONG_MS), ...long.map((turn) => ownMs(turn, standstills)));
+  const shown = (those: Turns) =>
+    `${longestOf(those).toFixed(1)} ms (with waits for a processor ${
+      those.longestMs.toFixed(1)
+    } ms; most processor time of one ${those.busyMs.toFixed(1)} ms)`;
+  const long = turns.registering.long.filter(({ tookMs }) => tookMs > PAUSE_MS);
+  const stoodStill = standstills.longerThan(LONG_MS);
   const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
   const growth = memory.late / memory.early;
   console.log(
@@ -293,7 +308,14 @@ function judge(title: string, report: RegistrationsReport, seconds: number): boo
       `${median!.toFixed(0)} ms (median), ${p99!.toFixed(0)} ms (p99), ${worst!.toFixed(0)} ms (worst)`,
       `  longest turn of the node's main thread ${shown(turns.registering)}; at rest ${shown(turns.rest)}; ` +
       `while all were read (${(readMs / 1000).toFixed(1)} s) ${shown(turns.reading)}`,
-      `  turns above ${LONG_MS} ms: ${long.join(", ") || "none"}`,
+      `  ${long.length} turns above ${PAUSE_MS} ms with waits, of them ${
+        long.filter((turn) => ownMs(turn, standstills) > PAUSE_MS).length
+      } by themselves`,
+      ...long.toSorted((a, b) => ownMs(b, standstills) - ownMs(a, standstills)).slice(0, TURNS_SHOWN)
+        .map((turn) => turnLine(turn, beganMs, standstills)),
+      `  the machine's processors stood still ${stoodStill.times} times for more than ${LONG_MS} ms, ${
+        stoodStill.longestMs.toFixed(1)
+      } ms at most`,
       `  processor time ${cpuSeconds.all.toFixed(1)} s, of it the main thread's ${
         cpuSeconds.main.toFixed(1)
       } s`,
@@ -305,9 +327,21 @@ function judge(title: string, report: RegistrationsReport, seconds: number): boo
     ].join("\n"),
   );
   return lost + unwritten === 0 && p99! <= ANSWERED_MS.p99 && worst! <= ANSWERED_MS.worst &&
-    turns.registering.ownMs <= PAUSE_MS && service.length > 0 &&
+    longestOf(turns.registering) <= PAUSE_MS && service.length > 0 &&
     (seconds < GROWTH_SECONDS_MIN || growth <= GROWTH_MAX);
 }
+
+function turnLine(turn: Stretch, beganMs: number, standstills: Standstills): string {
+  const { toMs, tookMs, ranMs, queuedMs, processors } = turn;
+  const ms = (each: number) => each.toFixed(0);
+  return `    ${ms(tookMs)} ms at ${((toMs - beganMs) / 1000).toFixed(1)} s: it ran for ${
+    ms(ranMs)
+  }, queued for ${ms(queuedMs)}, the machine stood still for ${
+    ms(standstills.between(toMs - tookMs, toMs, processors))
+  }`;
+}
+
+const TURNS_SHOWN = 20;
 
 function lateLine({ atSeconds, tookMs, writeMs, steps, askerMs }: LateRegistration): string {
   const ms = (each: number) => each.toFixed(0);

@@ -12,7 +12,7 @@
  *
  * Five nodes, the server and those who ask have two processors here, which at rest are idle. So what others take is
  * told apart from what the node does: of turns and of probes the time is taken off for which the thread could have run and
- * had no processor, which Linux counts; answers are compared with those of a bare echo in C, asked as often in the same
+ * had no processor, which Linux counts, or for which the machine stood still (`machine/standstills.ts`); answers are compared with those of a bare echo in C, asked as often in the same
  * seconds. The node's own main thread is among what both wait for: what is left is what answers lose beyond a program that only
  * sends back. It is judged twice, since a machine that is short of processors both adds to each answer and stretches it: neither
  * may the node's p99 have grown by a tenth more than the echo's did, nor may it, less the milliseconds that the echo lost,
@@ -30,7 +30,8 @@ import { askFor, call, create, startTestNode, TEST_SETTINGS, type TestNode } fro
 import { Member } from "./partition/member.ts";
 import { type Answering, answering, LOST_MS } from "./spread/answering.ts";
 import { foundAt, HEARTBEATS, startWriters } from "./spread/found.ts";
-import { waitedMs } from "./spread/processor.ts";
+import { ownMs, processorOf, type Stretch, stretchOf } from "./machine/processor.ts";
+import { Standstills } from "./machine/standstills.ts";
 
 const CHANGE_MS_MAX = 100;
 const CATCH_UP_MS_MAX = 3_000;
@@ -55,10 +56,20 @@ export async function prove([changes = "100", members = "10000", nodes = "5"]: s
   console.log(
     `${took.length} changes: median ${took[took.length >> 1]!.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`,
   );
-  const rest = await turnsAtRest();
+  const folder = await Deno.makeTempDir();
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const standstills = stack.use(await Standstills.start(folder));
+  const longest = ({ turns }: Learnt) => ({
+    turnMs: Math.max(...turns.map(({ tookMs }) => tookMs)),
+    ownTurnMs: Math.max(...turns.map((turn) => ownMs(turn, standstills))),
+  });
+  const rest = longest(await turnsAtRest());
   const learning = await learnt({ members: Number(members), nodes: Number(nodes) });
   let isGood = p99 <= CHANGE_MS_MAX;
-  for (const [title, { tookMs, bytes, turnMs, ownTurnMs }] of Object.entries(learning)) {
+  for (const [title, learnt] of Object.entries(learning)) {
+    const { tookMs, bytes } = learnt;
+    const { turnMs, ownTurnMs } = longest(learnt);
     isGood &&= tookMs <= CATCH_UP_MS_MAX && bytes <= MEMORY_BYTES_MAX &&
       ownTurnMs - rest.ownTurnMs <= TURN_MS_MAX;
     console.log(
@@ -68,14 +79,19 @@ export async function prove([changes = "100", members = "10000", nodes = "5"]: s
         }), with waits for a processor ${turnMs.toFixed(1)} ms (at rest ${rest.turnMs.toFixed(1)})`,
     );
   }
-  return await answersMeanwhile(Number(members), Number(nodes)) && isGood;
+  return await answersMeanwhile(Number(members), Number(nodes), standstills) && isGood;
 }
 
-async function answersMeanwhile(members: number, nodes: number): Promise<boolean> {
+async function answersMeanwhile(
+  members: number,
+  nodes: number,
+  standstills: Standstills,
+): Promise<boolean> {
   const runs: (Answering & { readonly ownLateMs: number })[] = [];
   for (let run = 0; run < ANSWERING_TIMES; run++) {
     const seen = await answering({
       ...{ members, nodes, probed: PROBED, perSecond: QUESTIONS_PER_SECOND, restMs: ANSWERING_REST_MS },
+      standstills,
     });
     const [latest = { lateMs: 0, waitedMs: 0 }] = seen.probes;
     const ownLateMs = Math.max(0, ...seen.probes.map(({ lateMs, waitedMs }) => lateMs - waitedMs));
@@ -192,10 +208,8 @@ export interface Learnt {
   readonly tookMs: number;
   /** By which this process grew. */
   readonly bytes: number;
-  /** The longest turn of the event loop meanwhile, milliseconds. */
-  readonly turnMs: number;
-  /** The longest without what the thread waited for a processor. */
-  readonly ownTurnMs: number;
+  /** Turns of the event loop meanwhile. */
+  readonly turns: readonly Stretch[];
 }
 
 /**
@@ -253,20 +267,17 @@ async function learning(
   begin: () => Promise<void> | void,
 ): Promise<Learnt> {
   const before = Deno.memoryUsage().rss;
-  let [turnMs, ownTurnMs] = [0, 0];
-  const look = () => ({ atMs: performance.now(), waitedMs: waitedMs(Deno.pid) });
-  let last = look();
+  const turns: Stretch[] = [];
+  let last = processorOf(Deno.pid);
   const ticking = setInterval(() => {
-    const now = look();
-    const tookMs = now.atMs - last.atMs;
-    turnMs = Math.max(turnMs, tookMs);
-    ownTurnMs = Math.max(ownTurnMs, tookMs - (now.waitedMs - last.waitedMs));
+    const now = processorOf(Deno.pid);
+    turns.push(stretchOf(last, now));
     last = now;
   }, 1);
   try {
     await begin();
     const tookMs = await until(() => view.size, (size) => size >= wanted);
-    return { tookMs, bytes: Deno.memoryUsage().rss - before, turnMs, ownTurnMs };
+    return { tookMs, bytes: Deno.memoryUsage().rss - before, turns };
   } finally {
     clearInterval(ticking);
   }

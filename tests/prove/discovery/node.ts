@@ -13,11 +13,9 @@ import type { Core } from "../../../src/node/part.ts";
 import { PARTS } from "../../../src/node/parts.ts";
 import { createLogger } from "../../../src/telemetry/log.ts";
 import { startTestNode, TEST_SETTINGS } from "../../test_node.ts";
-import { processorOf } from "../spread/processor.ts";
+import { processorOf, type Stretch, stretchOf } from "../machine/processor.ts";
 import { Threads } from "./threads.ts";
-import { LONG_MS, type NodeOrder, type NodeQuestion, type NodeReady, type Turns } from "./turns.ts";
-
-const LONG_MAX = 20;
+import { LONG_MAX, LONG_MS, type NodeOrder, type NodeQuestion, type NodeReady, type Turns } from "./turns.ts";
 
 const TICK_MS = 1;
 
@@ -43,23 +41,20 @@ const ready: NodeReady = {
 };
 say(ready);
 
-const NONE: Turns = { longestMs: 0, ownMs: 0, busyMs: 0, long: [] };
+const NONE: Turns = { longestMs: 0, busyMs: 0, long: [] };
 let turns = NONE;
-let sinceMs = performance.now();
-const look = () => ({ atMs: performance.now(), ...processorOf(process.pid) });
-let last = look();
+let long: Stretch[] = [];
+let last = processorOf(process.pid);
 const watch = () => {
-  const now = look();
-  const tookMs = now.atMs - last.atMs - TICK_MS;
-  const ownMs = tookMs - (now.waitedMs - last.waitedMs);
+  const now = processorOf(process.pid);
+  const { tookMs, ...stretch } = stretchOf(last, now);
+  const turn = { ...stretch, tookMs: tookMs - TICK_MS };
   turns = {
-    longestMs: Math.max(turns.longestMs, tookMs),
-    ownMs: Math.max(turns.ownMs, ownMs),
-    busyMs: Math.max(turns.busyMs, now.ranMs - last.ranMs),
-    long: ownMs > LONG_MS && turns.long.length < LONG_MAX
-      ? [...turns.long, [(now.atMs - sinceMs) / 1000, ownMs]]
-      : turns.long,
+    longestMs: Math.max(turns.longestMs, turn.tookMs),
+    busyMs: Math.max(turns.busyMs, turn.ranMs),
+    long,
   };
+  if (turn.tookMs > LONG_MS && long.length < LONG_MAX) long.push(turn);
   last = now;
 };
 const watching = isWatched ? setInterval(watch, TICK_MS) : undefined;
@@ -68,8 +63,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   switch (question.kind) {
     case "turns":
       say(turns);
+      long = [];
       turns = NONE;
-      sinceMs = performance.now();
       break;
     case "memory":
       say(await threads?.memory());

@@ -74,6 +74,8 @@ export interface RegistrationsReport {
   readonly unwritten: number;
   /** From the node's start to all being answered. */
   readonly readMs: number;
+  /** When the first registration was due, milliseconds since 1970. */
+  readonly beganMs: number;
   /** While it read them all, at rest afterwards, and while registrations came. */
   readonly turns: { readonly reading: Turns; readonly rest: Turns; readonly registering: Turns };
   /** Memory in RAM, bytes: the median after a fifth of the time (of ten minutes: the second) and at its end. */
@@ -175,7 +177,7 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
       },
     });
   };
-  const beginMs = performance.now();
+  const [beginMs, beganMs] = [performance.now(), nowMs()];
   for (let count = 0, at = 0; count < seconds * perSecond; count++) {
     await pause(Math.max(0, beginMs + 1000 * count / perSecond - performance.now()));
     // In an order that the indexes of the instances don't follow.
@@ -199,6 +201,7 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
       lost,
       unwritten,
       readMs,
+      beganMs,
       turns: { reading, rest, registering },
     },
     memory: { early: medianOf(memory, 0.15, 0.25), late: medianOf(memory, 0.9, 1) },

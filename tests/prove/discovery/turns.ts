@@ -1,6 +1,7 @@
 /** @module What a node in a process of its own is told, and what it says. */
 import type { SocketAddress } from "../../../src/ip.ts";
 import type { Settings } from "../../../src/settings/settings.ts";
+import type { Stretch } from "../machine/processor.ts";
 
 /** What it is. */
 export interface NodeOrder {
@@ -19,19 +20,20 @@ export interface NodeReady {
   readonly api: string;
 }
 
-/** The longest turn of the main thread's event loop, milliseconds. */
+/** Turns of the main thread's event loop. */
 export interface Turns {
+  /** The longest, milliseconds. */
   readonly longestMs: number;
-  /** Without the time for which it could have run and others had the processors. */
-  readonly ownMs: number;
-  /** Processor time of the turn that took most of it: without what it waited for, such as the disk or the collector's threads. */
+  /** Processor time of the one that took most of it, milliseconds: without what it waited for, such as the disk or the collector's threads. */
   readonly busyMs: number;
-  /** The first turns that took more than {@linkcode LONG_MS} of their own: when, seconds since the line before, and how long. */
-  readonly long: readonly (readonly [atSeconds: number, ownMs: number])[];
+  /** Those that took more than {@linkcode LONG_MS}; the first {@linkcode LONG_MAX} of them. */
+  readonly long: readonly Stretch[];
 }
 
-/** Turns that are told one by one. */
-export const LONG_MS = 20;
+/** Turns that are told one by one, milliseconds, whatever they waited for. */
+export const LONG_MS = 10;
+/** There are some hundred in ten minutes. */
+export const LONG_MAX = 20_000;
 
 /** What it is asked, in lines of JSON. */
 export type NodeQuestion =

@@ -21,7 +21,8 @@ import { LineProcess } from "../../store/line_process.ts";
 import { startEcho } from "../stall/echo.ts";
 import { nowMs, type TimedSample } from "../stall/process.ts";
 import { addressAt, HEARTBEATS, startWriters } from "./found.ts";
-import { processorMs, Waits } from "./processor.ts";
+import { processorMs, Waits } from "../machine/processor.ts";
+import type { Standstills } from "../machine/standstills.ts";
 
 /** How much there is. */
 export interface AnsweringTerms {
@@ -35,6 +36,8 @@ export interface AnsweringTerms {
   readonly perSecond: number;
   /** How long rest is looked at before it, milliseconds. */
   readonly restMs: number;
+  /** Of the machine: what they take isn't the node's. */
+  readonly standstills: Standstills;
 }
 
 /** What was seen. */
@@ -69,7 +72,7 @@ export interface Answers {
 export interface LateProbe {
   /** Milliseconds; zero or less is in time. */
   readonly lateMs: number;
-  /** Of these: in which the node's thread could have run, and others had the processors. */
+  /** Of these: in which the node's thread could have run, and others had the processors, or the machine stood still. */
   readonly waitedMs: number;
 }
 
@@ -109,7 +112,7 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
   await using dns = asking(serve.dns);
   await using echo = asking({ hostname: "127.0.0.1", port: await startEcho(cleaning, folder) });
   await Promise.all([dns.receive(), echo.receive()]);
-  using waits = new Waits(serve.pid);
+  using waits = new Waits(serve.pid, terms.standstills);
   const restedMs = nowMs();
   // As often as it is looked meanwhile.
   await reached(serve, () => nowMs() >= restedMs + terms.restMs);
