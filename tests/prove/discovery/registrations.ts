@@ -84,10 +84,18 @@ export interface RegistrationsReport {
   readonly stream: { readonly answers: number; readonly bytes: number; readonly isTruncated: boolean };
   /** What a service of the model is answered afterwards. */
   readonly service: readonly string[];
-  /** The first of those that were answered late, or never. */
+  /** Those that took longer than {@linkcode LATE_MS}, and were answered. */
+  readonly slow: readonly SlowRegistration[];
+  /** The first of these, and of those that never were, step by step. */
   readonly late: readonly LateRegistration[];
   /** Processor time of the node and of its main thread while registrations came, seconds. */
   readonly cpuSeconds: { readonly all: number; readonly main: number };
+}
+
+/** When its write was answered, milliseconds since 1970, and how long it took from there to the answer that has it. */
+export interface SlowRegistration {
+  readonly fromMs: number;
+  readonly tookMs: number;
 }
 
 /** A registration that took longer than {@linkcode LATE_MS}, step by step; milliseconds since its write was answered. */
@@ -102,8 +110,8 @@ export interface LateRegistration {
   readonly askerMs: number;
 }
 
-/** One that took longer is told with its steps. */
-const LATE_MS = 200;
+/** Which of them are told one by one, milliseconds. */
+export const LATE_MS = 200;
 const LATE_MAX = 20;
 
 const REST_MS = 1_000;
@@ -141,6 +149,7 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
   const memory: number[] = [];
   let [lost, unwritten] = [0, 0];
   const late: LateRegistration[] = [];
+  const slow: SlowRegistration[] = [];
   const sampling = setInterval(async () => {
     const bytes = await residentBytes(node.pid);
     if (bytes !== null) memory.push(bytes);
@@ -164,7 +173,9 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
     const ms = await answers.until(nameAt(i), port, LOST_MS);
     if (ms === null) lost++;
     else tookMs.push(ms);
-    if (ms !== null && ms <= LATE_MS || late.length >= LATE_MAX) return;
+    if (ms !== null && ms <= LATE_MS) return;
+    if (ms !== null) slow.push({ fromMs: sinceMs, tookMs: ms });
+    if (late.length >= LATE_MAX) return;
     const askerMs = answers.longestPauseMs(writtenMs);
     const of = { file: registry.fileOf(i), id: registry.idIn(i), port, sinceMs };
     const { lists, readMs, toldMs } = await node.steps(of);
@@ -212,6 +223,7 @@ export async function registrations(terms: RegistrationsTerms): Promise<Registra
       isTruncated: first.flags.tc,
     },
     service: service?.answers.map(({ data }) => data) ?? [],
+    slow,
     late,
     cpuSeconds: { all: cpuAfter.all - cpuBefore.all, main: cpuAfter.main - cpuBefore.main },
   };

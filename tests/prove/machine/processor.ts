@@ -55,12 +55,17 @@ export function stretchOf(before: ProcessorLook, now: ProcessorLook): Stretch {
   };
 }
 
+/** For how long the machine stood still in it, milliseconds. */
+export function stoodStillMs({ toMs, tookMs, processors }: Stretch, standstills: Standstills): number {
+  return standstills.between(toMs - tookMs, toMs, processors);
+}
+
 /**
  * What is left of it when the time without a processor is taken off, milliseconds; never less. Who queues for a processor that stands
  * still is counted by both, so that of the two only the longer one counts.
  */
-export function ownMs({ toMs, tookMs, queuedMs, processors }: Stretch, standstills: Standstills): number {
-  return tookMs - Math.max(queuedMs, standstills.between(toMs - tookMs, toMs, processors));
+export function ownMs(stretch: Stretch, standstills: Standstills): number {
+  return stretch.tookMs - Math.max(stretch.queuedMs, stoodStillMs(stretch, standstills));
 }
 
 /** What follows a process's name in `proc_pid_stat(5)`: its third field and those behind. */

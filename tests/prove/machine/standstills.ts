@@ -44,16 +44,14 @@ export class Standstills implements AsyncDisposable {
 
   /** For how long one of these processors stood still between two moments, milliseconds: the one that did for longest. */
   between(fromMs: number, toMs: number, processors: readonly number[]): number {
-    const each = processors.map((processor) =>
-      this.#seen.reduce(
-        (sum, seen) =>
-          seen.processor === processor
-            ? sum + Math.max(0, Math.min(toMs, seen.toMs) - Math.max(fromMs, seen.fromMs))
-            : sum,
-        0,
-      )
+    return Math.max(0, ...processors.map((processor) => this.#of(processor, fromMs, toMs)));
+  }
+
+  /** For how long all of them did: the one that did for the shortest time. */
+  ofAll(fromMs: number, toMs: number): number {
+    return Math.min(
+      ...Array.from({ length: navigator.hardwareConcurrency }, (_, i) => this.#of(i, fromMs, toMs)),
     );
-    return Math.max(0, ...each);
   }
 
   /** How often one stood still for longer than so many milliseconds, and the longest. */
@@ -66,6 +64,15 @@ export class Standstills implements AsyncDisposable {
     const ended = once(this.#program, "exit");
     this.#program.stdin.end();
     await Promise.all([this.#reading, ended]);
+  }
+
+  #of(processor: number, fromMs: number, toMs: number): number {
+    let sum = 0;
+    for (const seen of this.#seen) {
+      if (seen.processor !== processor) continue;
+      sum += Math.max(0, Math.min(toMs, seen.toMs) - Math.max(fromMs, seen.fromMs));
+    }
+    return sum;
   }
 
   async #read(begun: (isSeeing: boolean) => void): Promise<void> {
