@@ -397,11 +397,13 @@ export class GlobalView implements Disposable {
     return changes;
   }
 
-  *#tellTurns(turns: readonly PolicyTurn[]): Generator<void> {
+  *#tellTurns(turns: readonly Turned[]): Generator<void> {
     for (let from = 0; from < turns.length; from += AT_ONCE_MAX) {
       const some = turns.slice(from, from + AT_ONCE_MAX);
-      const lasting = some.filter(({ key, differs }) => this.#entries.get(key)?.differs === differs);
-      if (lasting.length > 0) this.#turned.tell(lasting);
+      const lasting = some.filter(({ entry: { key }, differs }) =>
+        this.#entries.get(key)?.differs === differs
+      );
+      if (lasting.length > 0) this.#turned.tell(lasting.map((turned) => this.#turnOf(turned)));
       yield;
     }
   }
@@ -438,7 +440,7 @@ export class GlobalView implements Disposable {
   #tell({ changes, turns, reports }: Outcome): void {
     if (reports.size > 0) this.#reported.tell([...reports.values()]);
     if (changes.length > 0) this.#options.pass(changes);
-    if (turns.length > 0) this.#turned.tell(turns);
+    if (turns.length > 0) this.#turned.tell(turns.map((turned) => this.#turnOf(turned)));
     if (this.#joining !== null) this.#doubt.look();
   }
 
@@ -464,9 +466,13 @@ export class GlobalView implements Disposable {
     if (differs === entry.differs) return;
     entry.differs = differs;
     this.#differing += differs ? 1 : -1;
-    const { key, state } = entry;
+    turns.push({ entry, differs, own, state: entry.state });
+  }
+
+  /** As it is told. Words are made then: of ten thousand that turn at once they would take longer than to judge them. */
+  #turnOf({ entry, differs, own, state }: Turned): PolicyTurn {
     const why = differs ? this.#wordsOf(entry) : null;
-    turns.push({ key, policy: this.#terms.policy, differs, own, state, why });
+    return { key: entry.key, policy: this.#terms.policy, differs, own, state, why };
   }
 
   /** What is told of targets that differ in timing alone: healthy where one of them is. */
@@ -609,9 +615,14 @@ const ALONE: PolicyTerms = { policy: "local-only", quorumMinPercent: 100 };
 /** What a judgement brings about. */
 class Outcome {
   readonly changes: VerdictChange[] = [];
-  readonly turns: PolicyTurn[] = [];
+  readonly turns: Turned[] = [];
   /** The last one of each name. */
   readonly reports = new Map<string, LocalReport>();
+}
+
+/** A turn that isn't told yet. */
+interface Turned extends Pick<PolicyTurn, "differs" | "own" | "state"> {
+  readonly entry: Entry;
 }
 
 /** A peer, this run of it. */
