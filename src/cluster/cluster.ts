@@ -392,7 +392,11 @@ export class Cluster implements AsyncDisposable {
   #heartbeat(kind: Heartbeat["kind"]): Heartbeat {
     const { region, heartbeatIntervalMs: intervalMs } = this.#needs.terms;
     const model = this.#needs.model?.();
-    return { boot: this.#view.boot, seq: ++this.#seq, region, intervalMs, kind, ...(model && { model }) };
+    return {
+      ...{ boot: this.#view.boot, seq: ++this.#seq, region, intervalMs, kind },
+      ...(model && { model }),
+      found: this.#publisher.found,
+    };
   }
 
   #sendHeartbeat(kind: Heartbeat["kind"]): void {
@@ -449,8 +453,14 @@ export class Cluster implements AsyncDisposable {
     // It waits for what it can't find in the bucket, whether or not this node has read all of that itself.
     if (isHello) this.#greet();
     // What a node said before it came counts with it: what the bucket has of it, and what waits to be read.
-    if (this.#isCaughtUp) this.#inbox.whenRead(() => this.#take(node, heartbeat));
-    else if (this.#early.length < EARLY_MAX) this.#early.push([node, heartbeat]);
+    if (this.#isCaughtUp) return this.#inbox.whenRead(() => this.#take(node, heartbeat));
+    if (this.#early.length >= EARLY_MAX) return;
+    const early = [node, heartbeat] as const;
+    this.#early.push(early);
+    // Where nodes come together, events say all of it while servers are still making what they keep it in.
+    this.#inbox.whenRead(() => {
+      if (this.#early.includes(early) && this.#view.hasAll(node, heartbeat)) this.#take(node, heartbeat);
+    });
   }
 
   /** The bucket is read, or there is none: nodes count by what they say. */

@@ -5,7 +5,7 @@
  * @module
  */
 import type { PeerReport, ReportKey } from "../health/peers.ts";
-import type { AddressReport } from "./wire_format.ts";
+import { type AddressReport, type Found, seqDigest } from "./wire_format.ts";
 
 /** Reports of all nodes together: 50 nodes with 10,000 addresses each. One takes 150 bytes or so. */
 export const REPORTS_MAX = 500_000;
@@ -85,6 +85,19 @@ export class PeerReports {
     if (boot !== active) return [];
     return differing(before?.boot === active ? before.said : [], said)
       .map(({ target }) => ({ address: at.address, target }));
+  }
+
+  /** Whether all that a process of a node has found is here; takes time in proportion. */
+  hasAll(node: string, boot: string, { addresses, digest }: Found): boolean {
+    const reported = this.#reportedBy.get(node);
+    if ((reported?.size ?? 0) < addresses) return false;
+    for (const { nodes } of reported ?? []) {
+      const entry = nodes.get(node)!;
+      if (entry.boot !== boot || entry.said.length === 0) continue;
+      addresses--;
+      digest -= seqDigest(entry.seq);
+    }
+    return addresses === 0 && digest === 0;
   }
 
   /** What the nodes that count say of a target. */

@@ -86,6 +86,11 @@ export class PeerView implements Peers {
     return this.#membership.bootOf(node) !== null;
   }
 
+  /** Whether all is known that a node finds by its heartbeat; `false` = not all, or it doesn't say. */
+  hasAll(node: string, { boot, found }: Pick<Heartbeat, "boot" | "found">): boolean {
+    return found !== undefined && this.#reports.hasAll(node, boot, found);
+  }
+
   /** Takes a heartbeat, and tells if other reports count by it. */
   hear(node: string, heartbeat: Heartbeat): Heard {
     const heard = this.#membership.hear(node, heartbeat, this.#terms.clock.monotonicMs());

@@ -14,7 +14,9 @@ import {
   encodeValue,
   EVENT_ADDRESSES_MAX,
   EVENT_TARGETS_MAX,
+  type Found,
   healthKey,
+  seqDigest,
   SWEEP_MS,
   TARGETS_MAX,
   type WireNames,
@@ -128,6 +130,17 @@ export class Publisher implements AsyncDisposable {
   /** How many addresses this node reports. */
   get size(): number {
     return this.#own.size;
+  }
+
+  /** All that this node reports, in short. */
+  get found(): Found {
+    let [addresses, digest] = [0, 0];
+    for (const { seq, targets } of this.#own.values()) {
+      if (targets.size === 0) continue;
+      addresses++;
+      digest += seqDigest(seq);
+    }
+    return { addresses, digest };
   }
 
   /** Whether all of it is in the bucket. */

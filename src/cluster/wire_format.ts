@@ -63,6 +63,23 @@ export interface Heartbeat {
   readonly kind: "alive" | "hello" | "bye";
   /** How far the node's model has come; absent from releases that don't say, and from nodes that have none. */
   readonly model?: NodeModel | undefined;
+  /** All that the node's probes find at this moment; absent from releases that don't say. */
+  readonly found?: Found | undefined;
+}
+
+/** What a node reports, in short: whoever has the same of it has all of it, the newest of each address. */
+export interface Found {
+  /** At which something is found. */
+  readonly addresses: number;
+  /** The sum of `seqDigest` over the reports on them: each report has a number that no other one of its boot has. */
+  readonly digest: number;
+}
+
+/** What a report adds to the digest of all: 32 bits in which its number is spread, so that no few of them add up to others. */
+export function seqDigest(seq: number): number {
+  const mixed = Math.imul(seq ^ seq / 2 ** 32, 0x9e3779b1);
+  const spread = Math.imul(mixed ^ mixed >>> 15, 0x85ebca77);
+  return (spread ^ spread >>> 13) >>> 0;
 }
 
 /** What a node's probes found at an address, as text. */
@@ -114,6 +131,7 @@ const HEARTBEAT = z.object({
     digest: count.nullable(),
     log: z.object({ entries: count, behind: count, pending: count }).nullable(),
   }).optional(),
+  found: z.object({ addresses: count, digest: count }).optional(),
 });
 
 const VALUE = z.object({ v: z.literal(VERSION), boot, seq, targets });

@@ -11,6 +11,7 @@ import {
   encodeValue,
   healthKey,
   type Heartbeat,
+  seqDigest,
   wireNames,
 } from "../../src/cluster/wire_format.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
@@ -85,8 +86,8 @@ function bed() {
   let bursts = 0;
   return {
     ...{ clock, cluster, said, flushed },
-    hear: (node: string, kind: Heartbeat["kind"]) => {
-      const heartbeat = { boot: BOOT, seq: ++seq, region: "", intervalMs: 50, kind };
+    hear: (node: string, kind: Heartbeat["kind"], found?: Heartbeat["found"]) => {
+      const heartbeat = { boot: BOOT, seq: ++seq, region: "", intervalMs: 50, kind, found };
       const { heartbeat: subject } = wireNames("test", node);
       heard.get(names.heartbeats)!(null, { subject, data: encodeHeartbeat(heartbeat) });
     },
@@ -133,6 +134,32 @@ Deno.test("a node counts by what it says after this one's greeting, when that ca
   deepEqual(active(), ["a", "c"]);
   hear("b", "alive");
   equal(active().length, 3);
+});
+
+Deno.test("a node of which events have told all counts at once, though nothing that is kept is read", async () => {
+  const { clock, cluster, flushed, hear, tell, active } = bed();
+  await using _ = cluster;
+  flushed.resolve();
+  await settle();
+  const targets = [{ target: TARGET, state: "healthy", since: "" }] as const;
+  const bothFound = { addresses: 2, digest: seqDigest(6) + seqDigest(7) };
+  tell("b", [{ address: "192.0.2.8", seq: 6, targets }, { address: "192.0.2.9", seq: 7, targets }]);
+  // What is read in the meantime counts: the greeting comes behind it.
+  hear("b", "hello", bothFound);
+  await settle();
+  deepEqual(active(), ["a", "b"]);
+  tell("c", [{ address: "192.0.2.8", seq: 6, targets }, { address: "192.0.2.9", seq: 7, targets: [] }]);
+  hear("c", "hello", bothFound);
+  await settle();
+  deepEqual(active(), ["a", "b"], "one of them is missing");
+  hear("c", "alive", { addresses: 1, digest: seqDigest(8) });
+  await settle();
+  deepEqual(active(), ["a", "b"], "and there is a later report on the other");
+  hear("c", "alive", { addresses: 1, digest: seqDigest(6) });
+  await settle();
+  deepEqual(active(), ["a", "b", "c"]);
+  await clock.advance(2_000);
+  deepEqual(active(), ["a", "b", "c"]);
 });
 
 Deno.test("of the bucket's values only those wait to be read of which no event has told", async () => {

@@ -2,7 +2,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import fc from "fast-check";
 import { PeerReports } from "../../src/cluster/peer_reports.ts";
-import type { AddressReport } from "../../src/cluster/wire_format.ts";
+import { type AddressReport, seqDigest } from "../../src/cluster/wire_format.ts";
 
 const TCP = "tcp:443:4f53cda1";
 const HTTPS = "https:443:2b435658";
@@ -96,6 +96,33 @@ Deno.test("however reports are repeated, delayed and reordered, the last of each
     }),
     { numRuns: 200 },
   );
+});
+
+Deno.test("all of a node is here when the last report on each address is, and none on others", () => {
+  const steps = fc.array(
+    fc.record({ address: fc.integer({ min: 1, max: 4 }), isFound: fc.boolean(), isLost: fc.boolean() }),
+  );
+  fc.assert(fc.property(steps, fc.array(fc.nat({ max: 100 }), { maxLength: 3 }), (steps, late) => {
+    const { reports } = bed();
+    const said = steps.map(({ address, isFound, isLost }, i) => {
+      const one = report("b1", i + 1, isFound ? { [TCP]: "healthy" } : {});
+      return { address: `192.0.2.${address}`, one, isLost };
+    });
+    const arriving = said.filter(({ isLost }) => !isLost);
+    for (const { address, one } of [...arriving, ...late.flatMap((i) => arriving[i] ?? [])]) {
+      reports.put("b", address, one);
+    }
+    reports.put("b", "192.0.2.9", report("b0", 1, { [TCP]: "healthy" }));
+    const last = new Map(said.map(({ address, one }) => [address, one]));
+    const found = [...last.values()].filter(({ targets }) => targets.length > 0);
+    const here = new Map(arriving.map(({ address, one }) => [address, one]));
+    const isEqual = [...new Set([...last.keys(), ...here.keys()])].every((address) => {
+      const [a, b] = [last.get(address), here.get(address)];
+      return a === b || (a?.targets.length ?? 0) + (b?.targets.length ?? 0) === 0;
+    });
+    const digest = found.reduce((sum, { seq }) => sum + seqDigest(seq), 0);
+    equal(reports.hasAll("b", "b1", { addresses: found.length, digest }), isEqual);
+  }));
 });
 
 Deno.test("forget() drops a node's reports, and no other's", () => {

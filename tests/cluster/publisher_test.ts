@@ -1,6 +1,7 @@
 /** @module What a node tells others of what its probes find: as events, and as values of a bucket. */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import type { KV } from "@nats-io/kv";
+import { PeerView } from "../../src/cluster/peer_view.ts";
 import { Publisher } from "../../src/cluster/publisher.ts";
 import {
   decodeEvent,
@@ -104,6 +105,28 @@ Deno.test("a change is told at once, and one of very many targets with turns of 
   equal(told.size, 1_000);
   deepEqual([997, 998, 999].map((i) => told.get(addressAt(i))), ["unhealthy", "none", "healthy"]);
   equal(publisher.size, 999);
+});
+
+Deno.test("all that is found is said in short: what others have of it when they have heard everything", async () => {
+  const { clock, local, publisher } = bed();
+  await using _ = publisher;
+  const view = new PeerView({ node: "b", region: "", ttlMs: 1_000, keepMs: 1_000, clock });
+  local.say(found(250, "healthy"));
+  const boot = "0011223344556677";
+  const hasAll = () => view.hasAll("a", { boot, found: publisher.found });
+  await publisher.connected((_, payload) => {
+    for (const { address, ...report } of decodeEvent(payload)) view.put("a", address, report);
+    return true;
+  }, new AbortController().signal);
+  equal(publisher.found.addresses, 250);
+  equal(hasAll(), true);
+  local.say(found(1, null));
+  local.say([{ address: addressAt(7), target: TARGET, state: "unhealthy", since: 1 }]);
+  equal(publisher.found.addresses, 249);
+  equal(hasAll(), true);
+  publisher.disconnected();
+  local.say([{ address: addressAt(7), target: TARGET, state: "healthy", since: 2 }]);
+  equal(hasAll(), false, "that wasn't told");
 });
 
 Deno.test("what is found is written to the bucket, some at a time, and deleted when it is gone", async () => {
