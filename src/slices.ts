@@ -21,14 +21,24 @@ export interface SliceTerms {
   readonly isUrgent?: boolean;
 }
 
-/** How long one is of what answers wait for, whatever else is being done. */
+/** How long one is at least of what answers wait for, whatever else is being done. */
 const URGENT_SLICE_MS = 6;
+/**
+ * Where a turn is long, because much is done in it or because others have the processors, six milliseconds of it are little: then
+ * it is this share of the time for which the work before it has waited, up to a bound.
+ */
+const URGENT_SHARE = 1 / 4;
+const URGENT_SLICE_MAX_MS = 12;
 
 /** How many works are being done that share a turn of the event loop. */
 let underWay = 0;
 
 function sliceMs(): number {
   return Math.max(SLICE_MIN_MS, SLICE_MS / Math.max(underWay, 1));
+}
+
+function urgentSliceMs(waitedMs: number): number {
+  return Math.min(Math.max(URGENT_SLICE_MS, waitedMs * URGENT_SHARE), URGENT_SLICE_MAX_MS);
 }
 
 /** What is called behind each slice. */
@@ -67,14 +77,17 @@ export async function inSlices<Result>(
 ): Promise<Result> {
   const share = isUrgent ? 0 : 1;
   underWay += share;
+  let endedMs: number | null = null;
   try {
     for (;;) {
       signal.throwIfAborted();
-      const untilMs = clock.monotonicMs() + (isUrgent ? URGENT_SLICE_MS : sliceMs());
+      const fromMs = clock.monotonicMs();
+      const untilMs = fromMs + (isUrgent ? urgentSliceMs(fromMs - (endedMs ?? fromMs)) : sliceMs());
       do {
         const step = work.next();
         if (step.done) return step.value;
-      } while (clock.monotonicMs() < untilMs);
+        endedMs = clock.monotonicMs();
+      } while (endedMs < untilMs);
       sliceEnded();
       await clock.sleep(0, signal);
     }

@@ -74,6 +74,23 @@ Deno.test("what answers wait for has a slice of its own, beside which the others
   await again;
 });
 
+Deno.test("where turns are long, what answers wait for takes a quarter of them, up to a bound", async () => {
+  const { clock, steps, spend, work, turn } = bed();
+  const { signal } = new AbortController();
+  using _ = betweenSlices(() => steps.push("|"));
+  const slices: number[][] = [];
+  for (const othersMs of [8, 40, 400]) {
+    steps.splice(0);
+    const urgent = inSlices(work("u", 100), { clock, signal, isUrgent: true });
+    for (let ms = 0; ms < othersMs; ms += 0.25) spend("other");
+    await turn();
+    equal(await urgent, "u");
+    const done = steps.filter((name) => name !== "other").join("");
+    slices.push(done.split("|").map(({ length }) => length));
+  }
+  deepEqual(slices, [[24, 24, 24, 24, 4], [24, 40, 24, 12], [24, 48, 24, 4]]);
+});
+
 Deno.test("what is due by the clock is called behind each slice, until it ends", async () => {
   const { clock, steps, spend, work, turn } = bed();
   const { signal } = new AbortController();

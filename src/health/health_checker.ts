@@ -234,7 +234,7 @@ export class HealthChecker implements AsyncDisposable {
       if (lateMs > STALL_MS) this.#stalledMs += lateMs;
       try {
         this.#endOverdue(nowMs);
-        this.#startDue(nowMs, START_MAX);
+        this.#startDue(nowMs);
       } catch (error) {
         this.#options.log.error("Health checks met an error and go on", { error });
       }
@@ -254,14 +254,14 @@ export class HealthChecker implements AsyncDisposable {
     const entry = this.#waiting.peek();
     if (!entry || nowMs - entry.dueMs < TICK_MS) return;
     try {
-      this.#startDue(nowMs, START_LATE_MAX);
+      this.#startDue(nowMs);
     } catch (error) {
       this.#options.log.error("Health checks met an error and go on", { error });
     }
   }
 
-  #startDue(nowMs: number, most: number): void {
-    for (let started = 0; started < most && this.#unsettled.size < this.#concurrency; started++) {
+  #startDue(nowMs: number): void {
+    for (let started = 0; started < START_MAX && this.#unsettled.size < this.#concurrency; started++) {
       const entry = this.#waiting.peek();
       if (!entry || entry.dueMs > nowMs) return;
       this.#waiting.remove(entry);
@@ -462,10 +462,11 @@ const JITTER = 0.05;
 /** What is due within a tick is handled together: 100 wake-ups a second at most, however many targets. */
 const TICK_MS = 10;
 
-/** Starts in one turn; at 30–60 µs each the event loop is held for 8 ms at most, and 12,800 a second get through. */
+/**
+ * Starts in one turn, and behind each slice of other work: where processors are short, some slices a second are all there is. At
+ * 30–60 µs each the event loop is held for 8 ms at most, and 12,800 a second get through.
+ */
 const START_MAX = 128;
-/** The same behind a slice of other work, of which a turn has several. */
-const START_LATE_MAX = 32;
 
 /** While probes run the loop looks at the clock this often, so that it sees a stall of the process. */
 const WATCH_MS = 50;
