@@ -57,6 +57,8 @@ export function formatIp(bytes: Uint8Array): string {
  */
 export function canonicalIp(text: string): string | null {
   const bytes = parseIp(text);
+  // A quad has one spelling only.
+  if (bytes !== null && !text.includes(":")) return text;
   return bytes && formatIp(bytes);
 }
 

@@ -264,6 +264,15 @@ export class NodeHealth implements AsyncDisposable {
     };
   }
 
+  /** Whether a member may be answered, as far as health goes, without what is known beside; one by name if any of its addresses may. */
+  isEligible(pool: EligibilityPool, member: EligibilityMember): boolean {
+    if (member.ipAddress === null) {
+      return this.#addressed(member).some((address) => this.isEligible(pool, address));
+    }
+    const key = eligibilityKeyOf(pool, member);
+    return key === null || this.eligibility.isEligible(key);
+  }
+
   /** Lets a member come back that waits for it; a dry run only says what would come of it. */
   failBack(
     pool: EligibilityPool,

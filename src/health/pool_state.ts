@@ -6,7 +6,6 @@
 import { drainShare, type OverrideIndex, rulingOf } from "../desired/overridden.ts";
 import type { Member, Pool } from "../model/model.ts";
 import type { Family } from "../ip.ts";
-import type { MemberHealth } from "./node_health.ts";
 
 /** How a pool is doing. */
 export interface PoolState {
@@ -22,8 +21,8 @@ export interface PoolState {
 
 /** What the state of a pool follows from, beside the pool. */
 export interface PoolFacts {
-  /** What is known of a member's health. */
-  readonly healthOf: (member: Member) => MemberHealth;
+  /** Whether a member may be answered, as far as health goes. */
+  readonly isEligible: (member: Member) => boolean;
   /** All overrides. */
   readonly overrides: OverrideIndex;
   /** Unix milliseconds. */
@@ -35,7 +34,7 @@ export interface PoolFacts {
 /** How a pool is doing, or its members of one family; members by name belong to both. */
 export function poolStateOf(
   pool: Pick<Pool, "id" | "name" | "onAllDown" | "members">,
-  { healthOf, overrides, nowMs, fallbackName }: PoolFacts,
+  { isEligible, overrides, nowMs, fallbackName }: PoolFacts,
   family: Family | null = null,
 ): PoolState {
   let members = 0;
@@ -48,7 +47,7 @@ export function poolStateOf(
     members++;
     const isOut = ruling !== null && ruling.state !== "up" && drainShare(ruling, nowMs) === 0;
     if (isOut) forcedOut++;
-    if (ruling?.state === "up" || (!isOut && healthOf(member).eligible)) eligible++;
+    if (ruling?.state === "up" || (!isOut && isEligible(member))) eligible++;
   }
   const answersWhenDown = family !== null
     ? `NODATA for ${family === 4 ? "A" : "AAAA"}`

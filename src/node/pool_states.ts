@@ -18,7 +18,7 @@ export interface PoolStateSources {
   /** The model. */
   readonly store: Store;
   /** What is believed of members. */
-  readonly health: Pick<NodeHealth, "memberHealth">;
+  readonly health: Pick<NodeHealth, "isEligible">;
   /** Those of now. */
   readonly settings: () => Pick<Settings, "fallback">;
   /** Says which override has begun. */
@@ -61,7 +61,7 @@ function stateOfRead(
   { store, health, clock }: Omit<PoolStateSources, "settings">,
 ): PoolState {
   return poolStateOf(pool, {
-    healthOf: (member) => health.memberHealth(pool, { ...member, forcedUp: false }),
+    isEligible: (member) => health.isEligible(pool, { ...member, forcedUp: false }),
     overrides: store.overrides.index(),
     nowMs: clock.unixMs(),
     fallbackName,
@@ -134,7 +134,7 @@ function stateOfFallback(
     members: endpoints.map((ipAddress) => ({ ...FALLBACK_MEMBER, ipAddress, port: healthCheck?.port ?? 0 })),
   } as const;
   return poolStateOf(pool, {
-    healthOf: (member) => health.memberHealth(pool, { ...member, forcedUp: false }),
+    isEligible: (member) => health.isEligible(pool, { ...member, forcedUp: false }),
     overrides: new OverrideIndex([]),
     nowMs: 0,
     fallbackName: null,

@@ -17,6 +17,16 @@ Deno.test("until peers join, verdicts pass as they are", async () => {
   assert.equal(bed.health.peers(), null);
 });
 
+Deno.test("a member by name may be answered as long as one of its addresses may", async () => {
+  await using bed = new ViewBed({ targets: targetsTo(2) });
+  const addresses = bed.targets.map(({ ipAddress }) => ipAddress);
+  bed.fail(bed.targets[0]!);
+  await bed.clock.advance(DETECTED_MS);
+  assert.deepEqual([addresses, addresses.slice(0, 1), []].map((each) => bed.isNamedEligible(each)), [
+    ...[true, false, false],
+  ]);
+});
+
 Deno.test("the states of all targets are those that count, also before and after peers", async () => {
   await using bed = new ViewBed({ terms: { policy: "global-any-healthy" }, targets: targetsTo(3) });
   const [first, second, third] = bed.targets;

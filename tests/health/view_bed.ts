@@ -3,6 +3,7 @@
  *
  * @module
  */
+import assert from "node:assert/strict";
 import { seededRng } from "../../src/clock.ts";
 import { type CheckTarget, checkTargetOf, wireTargetOf } from "../../src/desired/check_target.ts";
 import type { GuardEvent, PassedChange } from "../../src/health/flip_guard.ts";
@@ -124,6 +125,7 @@ export class ViewBed implements AsyncDisposable {
   readonly registry = new Registry({});
   /** Addresses whose probes fail; `hung` ones find nothing. */
   readonly failing = new Set<string>();
+  #addresses: readonly string[] = [];
   readonly hung = new Set<string>();
 
   constructor({ terms, guard, canaries = [], kept = [], targets = targetsTo(1) }: ViewBedOptions = {}) {
@@ -150,7 +152,7 @@ export class ViewBed implements AsyncDisposable {
         flipGuard: { share: 0, atLeast: 5, holdMs: 30_000, ...guard },
         canaries: { targets: canaries, intervalMs: 1_000, timeoutMs: 500, holdMs: 60_000 },
       },
-      addressesOf: () => [],
+      addressesOf: () => this.#addresses,
       memory: {
         verdicts: () => kept,
         outs: () => [],
@@ -190,10 +192,21 @@ export class ViewBed implements AsyncDisposable {
 
   /** What is known of a target as a member. */
   member(target: CheckTarget = this.targets[0]!) {
-    return this.health.memberHealth(
-      { id: "p", healthCheck: target.check, failback: "auto", failbackDelayMs: 0 },
-      { ipAddress: target.ipAddress, port: target.port, target: null, forcedUp: false },
-    );
+    const pool = { id: "p", healthCheck: target.check, failback: "auto", failbackDelayMs: 0 } as const;
+    const member = { ipAddress: target.ipAddress, port: target.port, target: null, forcedUp: false };
+    const known = this.health.memberHealth(pool, member);
+    assert.equal(this.health.isEligible(pool, member), known.eligible);
+    return known;
+  }
+
+  /** Whether a member by a name is answered that has these addresses; by all that is known, and by that alone. */
+  isNamedEligible(addresses: readonly string[], target: CheckTarget = this.targets[0]!): boolean {
+    const pool = { id: "p", healthCheck: target.check, failback: "auto", failbackDelayMs: 0 } as const;
+    this.#addresses = addresses;
+    const member = { ipAddress: null, port: target.port, target: "web.example.org", forcedUp: false };
+    const { eligible } = this.health.memberHealth(pool, member);
+    assert.equal(this.health.isEligible(pool, member), eligible);
+    return eligible;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

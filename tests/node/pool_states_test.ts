@@ -9,7 +9,6 @@ import { newId } from "../../src/model/id.ts";
 import { memberFieldsSchema, poolFieldsSchema } from "../../src/model/model_schema.ts";
 import type { Fallback } from "../../src/model/model.ts";
 import { PoolStates, type PoolStateSources, stateOfPool } from "../../src/node/pool_states.ts";
-import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { FALLBACK_POOL } from "../../src/desired/fallback.ts";
 import { Store } from "../../src/store/store.ts";
 import { ManualClock } from "../clock.ts";
@@ -40,10 +39,7 @@ function bed(members: readonly string[]): PoolStateSources & Disposable & { read
     ...{ store, clock, pool },
     settings: () => ({ fallback: FALLBACK }),
     health: {
-      memberHealth: (_, { ipAddress }) => ({
-        ...UNKNOWN_VERDICT,
-        ...{ eligible: ipAddress !== DOWN, why: null },
-      }),
+      isEligible: (_, { ipAddress }) => ipAddress !== DOWN,
     },
     [Symbol.dispose]: () => store[Symbol.dispose](),
   };
@@ -86,8 +82,7 @@ Deno.test("a pool that is looked at again and again is read once, until the mode
   deepEqual(look(), look());
   equal(reads, 0);
   // What isn't of the model is of this moment.
-  const eligible = sources.health.memberHealth;
-  sources.health.memberHealth = (...args) => ({ ...eligible(...args), eligible: false });
+  sources.health.isEligible = () => false;
   equal(look()!.eligible, 0);
   equal(reads, 0);
 
