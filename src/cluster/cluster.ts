@@ -29,6 +29,7 @@ import type { Heard } from "./membership.ts";
 import type { PeerView } from "./peer_view.ts";
 import { Publisher } from "./publisher.ts";
 import {
+  ASKS_MAX,
   decodeEvent,
   decodeHeartbeat,
   decodeValue,
@@ -108,6 +109,8 @@ export interface ClusterNeeds {
 const TIDY_MS = 60_000;
 /** Answers to those who greet, milliseconds apart at least: however many greet, each hears of this node soon. */
 const GREET_MS = 100;
+/** How long nodes that lack something are gathered before they are asked. */
+const ASK_MS = 20;
 /** How long nodes that come with the connection wait at most for what they have kept; without it they tell it again. */
 const CATCH_UP_MS = 2_000;
 /** Their heartbeats; of more the next ones count. */
@@ -145,10 +148,18 @@ export class Cluster implements AsyncDisposable {
   #seq: number;
   #isSucceeded = false;
   #greetedMs = -Infinity;
+  /** Whether a node waits to be told what the bucket lacks. */
+  #isTellingWanted = false;
   /** Answers to greetings that are on their way. */
   #greeting = 0;
   /** Whether what was kept is read, of this connection. */
   #isCaughtUp = false;
+  /** Whether this node has told what it finds, and greeted, on this connection. */
+  #hasGreeted = false;
+  /** Nodes whose reports were compared with what they say that they find, of this connection: `true` = all of it is here. */
+  readonly #compared = new Map<string, boolean>();
+  /** Nodes that are to be asked for what they find. */
+  readonly #wanted = new Set<string>();
   /** Heartbeats of nodes that weren't there, until it is. */
   #early: (readonly [node: string, heartbeat: Heartbeat])[] = [];
   #wake = new AbortController();
@@ -269,6 +280,9 @@ export class Cluster implements AsyncDisposable {
     this.#remarks = [];
     this.#isCaughtUp = false;
     this.#early = [];
+    this.#compared.clear();
+    this.#wanted.clear();
+    this.#hasGreeted = false;
     clock.sleep(CATCH_UP_MS, signal).then(() => {
       if (!signal.aborted) this.#catchUp();
     });
@@ -294,7 +308,9 @@ export class Cluster implements AsyncDisposable {
         (subject, payload) => this.#publish(connection, subject, payload),
         signal,
       );
-      this.#sendHeartbeat("hello");
+      // Who is there has maybe told all while this node told its own: it is asked when it is known what is missing.
+      this.#sendHeartbeat("hello", []);
+      this.#hasGreeted = true;
       // Who was heard before it doesn't know yet what is missing here; the answers come soon.
       this.#early = [];
       const beating = this.#beat(signal);
@@ -399,10 +415,10 @@ export class Cluster implements AsyncDisposable {
     };
   }
 
-  #sendHeartbeat(kind: Heartbeat["kind"]): void {
+  #sendHeartbeat(kind: Heartbeat["kind"], asks?: readonly string[]): void {
     const connection = this.#connection;
     if (connection === null || this.#isSucceeded) return;
-    const heartbeat = this.#heartbeat(kind);
+    const heartbeat = { ...this.#heartbeat(kind), ...(asks && { asks }) };
     const isSent = this.#publish(connection, this.#names.heartbeat, encodeHeartbeat(heartbeat));
     this.#publish(
       connection,
@@ -446,21 +462,58 @@ export class Cluster implements AsyncDisposable {
       return this.#hearDouble(heartbeat, this.#needs.clock.monotonicMs());
     }
     const isHello = heartbeat.kind === "hello";
+    const isAsked = heartbeat.asks?.includes(this.#needs.terms.node) ?? true;
     if (this.#view.isThere(node)) {
-      if (this.#take(node, heartbeat) !== "ignored" && isHello) this.#greet();
+      if (this.#take(node, heartbeat) !== "ignored" && isHello) this.#greet(isAsked);
+      if (heartbeat.kind !== "bye") this.#inbox.whenRead(() => void this.#isMissing(node, heartbeat));
       return;
     }
     // It waits for what it can't find in the bucket, whether or not this node has read all of that itself.
-    if (isHello) this.#greet();
-    // What a node said before it came counts with it: what the bucket has of it, and what waits to be read.
-    if (this.#isCaughtUp) return this.#inbox.whenRead(() => this.#take(node, heartbeat));
+    if (isHello) this.#greet(isAsked);
+    const { kind } = heartbeat;
+    if (this.#isCaughtUp) {
+      // What a node said before it came counts with it: what the bucket has of it, what waits to be read, and what it is asked for.
+      this.#inbox.whenRead(() => {
+        if (kind === "bye" || !this.#isMissing(node, heartbeat)) this.#take(node, heartbeat);
+      });
+      return;
+    }
     if (this.#early.length >= EARLY_MAX) return;
     const early = [node, heartbeat] as const;
     this.#early.push(early);
     // Where nodes come together, events say all of it while servers are still making what they keep it in.
     this.#inbox.whenRead(() => {
-      if (this.#early.includes(early) && this.#view.hasAll(node, heartbeat)) this.#take(node, heartbeat);
+      if (!this.#early.includes(early)) return;
+      if (this.#isMissing(node, heartbeat)) this.#early.splice(this.#early.indexOf(early), 1);
+      else if (this.#compared.get(node)) this.#take(node, heartbeat);
     });
+  }
+
+  /** Whether something of what a node finds isn't here, and it is asked for it now: once on each connection, the bucket may have it as well. */
+  #isMissing(node: string, heartbeat: Heartbeat): boolean {
+    const { clock, log } = this.#needs;
+    const connection = this.#connection;
+    const compared = this.#compared.get(node);
+    if (heartbeat.found === undefined || compared === true || connection === null) return false;
+    const hasAll = this.#view.hasAll(node, heartbeat);
+    if (!hasAll && !this.#hasGreeted) return false;
+    this.#compared.set(node, hasAll);
+    if (hasAll || compared !== undefined) return false;
+    this.#wanted.add(node);
+    if (this.#wanted.size > 1) return true;
+    const { signal } = this.#ending;
+    // Others are heard at the same time.
+    clock.sleep(ASK_MS, signal).then(() => {
+      if (this.#connection !== connection) return;
+      const asks = [...this.#wanted.values().take(ASKS_MAX)];
+      for (const asked of this.#wanted) {
+        // Who isn't asked now is at its next heartbeat.
+        if (!asks.includes(asked)) this.#compared.delete(asked);
+      }
+      this.#wanted.clear();
+      this.#sendHeartbeat("hello", asks);
+    }).catch((error) => log.debug("Cannot ask other nodes for what they find", { error }));
+    return true;
   }
 
   /** The bucket is read, or there is none: nodes count by what they say. */
@@ -484,9 +537,14 @@ export class Cluster implements AsyncDisposable {
     return heard;
   }
 
-  /** Answers a node that has just come, so that it need not wait for the next heartbeat. */
-  #greet(): void {
+  /**
+   * Answers a node that has just come, so that it need not wait for the next heartbeat.
+   *
+   * @param isAsked whether it wants to be told what it can't find in the bucket, before it counts this node by what that said last
+   */
+  #greet(isAsked: boolean): void {
     const { clock, rng } = this.#needs;
+    this.#isTellingWanted ||= isAsked;
     const nowMs = clock.monotonicMs();
     if (nowMs - this.#greetedMs < GREET_MS) return;
     this.#greetedMs = nowMs;
@@ -495,8 +553,9 @@ export class Cluster implements AsyncDisposable {
     // Greetings of others come within the wait as well, and are answered with it.
     clock.sleep(GREET_MS * rng() / 2 ** 32 + GREET_MS, signal).then(async () => {
       if (signal.aborted) return;
-      // What it can't find in the bucket it is told, before it counts this node by what that said last.
-      await this.#publisher.tellUnwritten(signal);
+      const isWanted = this.#isTellingWanted;
+      this.#isTellingWanted = false;
+      if (isWanted) await this.#publisher.tellUnwritten(signal);
       this.#sendHeartbeat("alive");
     }).catch((error) => this.#needs.log.debug("Cannot answer a greeting", { error }))
       .finally(() => this.#greeting--);

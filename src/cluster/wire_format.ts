@@ -65,6 +65,8 @@ export interface Heartbeat {
   readonly model?: NodeModel | undefined;
   /** All that the node's probes find at this moment; absent from releases that don't say. */
   readonly found?: Found | undefined;
+  /** With `hello`: the nodes of which it lacks something, whatever its bucket has; absent from releases that want to be told by all. */
+  readonly asks?: readonly string[] | undefined;
 }
 
 /** What a node reports, in short: whoever has the same of it has all of it, the newest of each address. */
@@ -107,6 +109,11 @@ const SINCE_MAX = 40;
 /** Of an address as text. */
 const ADDRESS_MAX = 45;
 
+/** Of a node's id. */
+const NODE_MAX = 63;
+/** Nodes that are asked at a time: of more the next ones are when these have told. */
+export const ASKS_MAX = 16;
+
 const boot = z.string().regex(/^[0-9a-f]{8,32}$/);
 const seq = z.int().min(1);
 const TARGET = /^[a-z]{1,16}:\d{1,5}:[0-9a-f]{8}$/;
@@ -132,6 +139,7 @@ const HEARTBEAT = z.object({
     log: z.object({ entries: count, behind: count, pending: count }).nullable(),
   }).optional(),
   found: z.object({ addresses: count, digest: count }).optional(),
+  asks: z.array(z.string().max(NODE_MAX)).max(ASKS_MAX).optional(),
 });
 
 const VALUE = z.object({ v: z.literal(VERSION), boot, seq, targets });

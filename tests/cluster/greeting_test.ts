@@ -36,8 +36,11 @@ function bed() {
     subscribe: (subject: string, { callback }: { readonly callback: Callback }) =>
       void heard.set(subject, callback),
     publish: (subject: string, data: Uint8Array) => {
-      if (subject === names.heartbeat) said.push(decodeHeartbeat(data).kind);
-      else if (subject === names.health.v4) said.push("reports");
+      if (subject === names.heartbeat) {
+        const { kind, asks = [] } = decodeHeartbeat(data);
+        said.push([kind, ...asks].join(" "));
+      }
+      if (subject === names.health.v4) said.push("reports");
     },
     flush: () => flushed.promise,
     isClosed: () => ended.signal.aborted,
@@ -86,8 +89,8 @@ function bed() {
   let bursts = 0;
   return {
     ...{ clock, cluster, said, flushed },
-    hear: (node: string, kind: Heartbeat["kind"], found?: Heartbeat["found"]) => {
-      const heartbeat = { boot: BOOT, seq: ++seq, region: "", intervalMs: 50, kind, found };
+    hear: (node: string, kind: Heartbeat["kind"], more: Pick<Heartbeat, "found" | "asks"> = {}) => {
+      const heartbeat = { boot: BOOT, seq: ++seq, region: "", intervalMs: 50, kind, ...more };
       const { heartbeat: subject } = wireNames("test", node);
       heard.get(names.heartbeats)!(null, { subject, data: encodeHeartbeat(heartbeat) });
     },
@@ -121,6 +124,51 @@ Deno.test("who greets is told what the bucket lacks before the next sign of life
   deepEqual(said.splice(0, 2), ["reports", "alive"]);
 });
 
+Deno.test("who greets and asks others isn't told anything, but that this node is there", async () => {
+  const { clock, cluster, said, flushed, hear } = bed();
+  await using _ = cluster;
+  flushed.resolve();
+  await settle();
+  said.splice(0);
+  const answer = async (...asked: (readonly string[])[]) => {
+    for (const asks of asked) hear("b", "hello", { asks });
+    said.splice(0);
+    await clock.advance(100);
+    return said.splice(0, 2);
+  };
+  deepEqual(await answer([]), ["alive", "alive"]);
+  deepEqual(await answer(["c"]), ["alive", "alive"]);
+  deepEqual(await answer(["c", "a"]), ["reports", "alive"]);
+  deepEqual(await answer(["a"], []), ["reports", "alive"], "one of two who are answered together");
+});
+
+Deno.test("a node of which something is missing is asked for it once, and counts when it has answered", async () => {
+  const { clock, cluster, said, flushed, hear, tell, active } = bed();
+  await using _ = cluster;
+  const found = { addresses: 1, digest: seqDigest(6) };
+  hear("b", "alive", { found });
+  flushed.resolve();
+  await settle();
+  await clock.advance(2_000);
+  said.splice(0);
+  for (const node of ["b", "c"]) hear(node, "alive", { found });
+  await settle();
+  deepEqual([active(), said.splice(0)], [["a"], []]);
+  await clock.advance(20);
+  deepEqual(said.splice(0).filter((each) => each !== "alive"), ["hello b c"]);
+  tell("b", [{ address: "192.0.2.8", seq: 6, targets: [{ target: TARGET, state: "healthy", since: "" }] }]);
+  hear("b", "alive", { found });
+  await settle();
+  deepEqual(active(), ["a", "b"]);
+  hear("c", "alive", { found });
+  await settle();
+  deepEqual(active(), ["a", "b", "c"], "with what is known of it: the bucket has it, or no one has");
+  // What is missing later was told while this node listened, and is on its way.
+  hear("b", "alive", { found: { addresses: 2, digest: 7 } });
+  await clock.advance(1_000);
+  deepEqual(said.filter((each) => each.startsWith("hello")), []);
+});
+
 Deno.test("a node counts by what it says after this one's greeting, when that can be answered", async () => {
   const { clock, cluster, flushed, hear, active } = bed();
   await using _ = cluster;
@@ -145,17 +193,17 @@ Deno.test("a node of which events have told all counts at once, though nothing t
   const bothFound = { addresses: 2, digest: seqDigest(6) + seqDigest(7) };
   tell("b", [{ address: "192.0.2.8", seq: 6, targets }, { address: "192.0.2.9", seq: 7, targets }]);
   // What is read in the meantime counts: the greeting comes behind it.
-  hear("b", "hello", bothFound);
+  hear("b", "hello", { found: bothFound });
   await settle();
   deepEqual(active(), ["a", "b"]);
   tell("c", [{ address: "192.0.2.8", seq: 6, targets }, { address: "192.0.2.9", seq: 7, targets: [] }]);
-  hear("c", "hello", bothFound);
+  hear("c", "hello", { found: bothFound });
   await settle();
   deepEqual(active(), ["a", "b"], "one of them is missing");
-  hear("c", "alive", { addresses: 1, digest: seqDigest(8) });
+  hear("c", "alive", { found: { addresses: 1, digest: seqDigest(8) } });
   await settle();
   deepEqual(active(), ["a", "b"], "and there is a later report on the other");
-  hear("c", "alive", { addresses: 1, digest: seqDigest(6) });
+  hear("c", "alive", { found: { addresses: 1, digest: seqDigest(6) } });
   await settle();
   deepEqual(active(), ["a", "b", "c"]);
   await clock.advance(2_000);
