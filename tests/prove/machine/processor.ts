@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { giveWay } from "../../../src/sockets/scheduling.ts";
 import { nowMs } from "../stall/process.ts";
 import type { Standstills } from "./standstills.ts";
 
@@ -90,7 +91,10 @@ const TICKS_PER_SECOND = 100;
 /** Between two looks. */
 const LOOK_MS = 5;
 
-/** Follows what the main thread of a process waits, until it is disposed of. */
+/**
+ * Follows what the main thread of a process waits, until it is disposed of. It goes before others meanwhile: a look that comes late
+ * doesn't tell what was waited for before it. What is started meanwhile would go before others as well.
+ */
 export class Waits implements Disposable {
   readonly #looks: ProcessorLook[] = [];
   readonly #looking: ReturnType<typeof setInterval>;
@@ -99,6 +103,7 @@ export class Waits implements Disposable {
   /** Begins. */
   constructor(pid: number, standstills: Standstills) {
     this.#standstills = standstills;
+    giveWay(-NICENESS);
     this.#looking = setInterval(() => void this.#looks.push(processorOf(pid)), LOOK_MS);
   }
 
@@ -113,5 +118,8 @@ export class Waits implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#looking);
+    giveWay(NICENESS);
   }
 }
+
+const NICENESS = 20;

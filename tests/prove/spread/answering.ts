@@ -112,13 +112,13 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
   await using dns = asking(serve.dns);
   await using echo = asking({ hostname: "127.0.0.1", port: await startEcho(cleaning, folder) });
   await Promise.all([dns.receive(), echo.receive()]);
-  using waits = new Waits(serve.pid, terms.standstills);
   const restedMs = nowMs();
   // As often as it is looked meanwhile.
   await reached(serve, () => nowMs() >= restedMs + terms.restMs);
   const before = await memoryOf(serve.pid);
   const startedMs = nowMs();
   await server.start();
+  using waits = new Waits(serve.pid, terms.standstills);
   const beginMs = nowMs();
   const processes = {
     ...{ node: serve.pid, others: writers.pid, server: server.pid!, dns: dns.pid, echo: echo.pid },
