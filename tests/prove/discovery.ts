@@ -46,6 +46,7 @@ import {
   type RegistrationsReport,
   SHAPES,
 } from "./discovery/registrations.ts";
+import { nowMs } from "./stall/process.ts";
 import { withAndWithout } from "./discovery/without.ts";
 import { ownMs, stoodStillMs, type Stretch } from "./machine/processor.ts";
 import { Standstills } from "./machine/standstills.ts";
@@ -266,10 +267,8 @@ const GROWTH_SECONDS_MIN = 300;
 
 function registering(name: keyof typeof SHAPES): (args: string[]) => Promise<boolean> {
   return async ([seconds = "30", perSecond = "100", ...kinds]) => {
-    const folder = await Deno.makeTempDir();
     await using stack = new AsyncDisposableStack();
-    stack.defer(() => Deno.remove(folder, { recursive: true }));
-    const standstills = stack.use(await Standstills.start(folder));
+    const standstills = await watchMachine(stack);
     let isGood = true;
     for (const registry of kinds.length > 0 ? kinds : ["files", "consul"]) {
       if (registry !== "files" && registry !== "consul") throw new Error("There are files and consul");
@@ -282,6 +281,13 @@ function registering(name: keyof typeof SHAPES): (args: string[]) => Promise<boo
     if (!await standstills.isSeeing) console.log("Whether the machine stood still isn't seen: it takes root");
     return isGood;
   };
+}
+
+/** Until the stack is disposed of. */
+async function watchMachine(stack: AsyncDisposableStack): Promise<Standstills> {
+  const folder = await Deno.makeTempDir();
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  return stack.use(await Standstills.start(folder));
 }
 
 function judge(
@@ -442,6 +448,7 @@ async function kills([count = "100"]: string[]): Promise<boolean> {
 
 async function consul([perSecond = "20"]: string[]): Promise<boolean> {
   await using stack = new AsyncDisposableStack();
+  const standstills = await watchMachine(stack);
   const ports = freeConsulPorts();
   const hosts = { gg: [1, 2, 3].map((n) => `127.0.1.${n}`), fr: [1, 2, 3].map((n) => `127.0.2.${n}`) };
   const servers: Record<Zone, ConsulServer[]> = { gg: [], fr: [] };
@@ -466,7 +473,8 @@ async function consul([perSecond = "20"]: string[]): Promise<boolean> {
       ...{ token: ROOT_TOKEN, tokenKey: "discovery.consul.token", tls: null },
     },
   }));
-  const askers = { gg: new Asker(world, "gg", +perSecond), fr: new Asker(world, "fr", +perSecond) };
+  const asker = (zone: Zone) => new Asker(world, zone, +perSecond, standstills);
+  const askers = { gg: asker("gg"), fr: asker("fr") };
   for (const asker of Object.values(askers)) await asker.untilRight();
   const toggling = new Toggling(servers.gg, world);
   const phases: Phase[] = [];
@@ -550,7 +558,7 @@ interface Phase {
 interface Tallied {
   readonly asked: number;
   readonly wrong: number;
-  /** Milliseconds. */
+  /** Milliseconds, less those for which the machine stood still. */
   readonly p99: number;
 }
 
@@ -565,13 +573,16 @@ class Asker {
   readonly #world: World;
   readonly #zone: Zone;
   readonly #everyMs: number;
+  readonly #standstills: Standstills;
   #isOver = false;
   #wrong = 0;
-  #tookMs: number[] = [];
+  /** When each was asked, milliseconds since 1970, and how long its answer took. */
+  #asked: (readonly [fromMs: number, tookMs: number])[] = [];
 
-  constructor(world: World, zone: Zone, perSecond: number) {
+  constructor(world: World, zone: Zone, perSecond: number, standstills: Standstills) {
     this.#world = world;
     this.#zone = zone;
+    this.#standstills = standstills;
     this.#everyMs = 1000 / perSecond;
   }
 
@@ -581,11 +592,13 @@ class Asker {
 
   begin(): void {
     this.#wrong = 0;
-    this.#tookMs = [];
+    this.#asked = [];
   }
 
   end(): Tallied {
-    const took = this.#tookMs.toSorted((a, b) => a - b);
+    const took = this.#asked
+      .map(([fromMs, tookMs]) => tookMs - this.#standstills.ofAll(fromMs, fromMs + tookMs))
+      .sort((a, b) => a - b);
     return { asked: took.length, wrong: this.#wrong, p99: quantile(took, 0.99) };
   }
 
@@ -595,10 +608,10 @@ class Asker {
 
   async run(): Promise<void> {
     while (!this.#isOver) {
-      const start = performance.now();
+      const fromMs = nowMs();
       if (!await this.#isRight()) this.#wrong++;
-      const tookMs = performance.now() - start;
-      this.#tookMs.push(tookMs);
+      const tookMs = nowMs() - fromMs;
+      this.#asked.push([fromMs, tookMs]);
       await pause(Math.max(0, this.#everyMs - tookMs));
     }
   }
