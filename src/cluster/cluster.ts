@@ -495,6 +495,9 @@ export class Cluster implements AsyncDisposable {
     const connection = this.#connection;
     const compared = this.#compared.get(node);
     if (heartbeat.found === undefined || compared === true || connection === null) return false;
+    // Nothing hangs on it any more; and of very many reports it takes long, however often a node is heard.
+    if (compared === false && this.#isCaughtUp) return false;
+    if (compared === undefined && this.#compared.size >= EARLY_MAX) return false;
     const hasAll = this.#view.hasAll(node, heartbeat);
     if (!hasAll && !this.#hasGreeted) return false;
     this.#compared.set(node, hasAll);
@@ -504,7 +507,7 @@ export class Cluster implements AsyncDisposable {
     const { signal } = this.#ending;
     // Others are heard at the same time.
     clock.sleep(ASK_MS, signal).then(() => {
-      if (this.#connection !== connection) return;
+      if (signal.aborted || this.#connection !== connection) return;
       const asks = [...this.#wanted.values().take(ASKS_MAX)];
       for (const asked of this.#wanted) {
         // Who isn't asked now is at its next heartbeat.

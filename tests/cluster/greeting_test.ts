@@ -169,6 +169,19 @@ Deno.test("a node of which something is missing is asked for it once, and counts
   deepEqual(said.filter((each) => each.startsWith("hello")), []);
 });
 
+Deno.test("a node that ends asks nothing behind its goodbye", async () => {
+  const { clock, cluster, said, flushed, hear } = bed();
+  flushed.resolve();
+  await settle();
+  hear("b", "alive", { found: { addresses: 1, digest: seqDigest(6) } });
+  await settle();
+  said.splice(0);
+  const ending = cluster[Symbol.asyncDispose]();
+  await clock.advance(300);
+  await ending;
+  deepEqual(said, ["bye"]);
+});
+
 Deno.test("a node counts by what it says after this one's greeting, when that can be answered", async () => {
   const { clock, cluster, flushed, hear, active } = bed();
   await using _ = cluster;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { giveWay } from "../../../src/sockets/scheduling.ts";
+import { getPriority, setPriority } from "node:os";
 import { nowMs } from "../stall/process.ts";
 import type { Standstills } from "./standstills.ts";
 
@@ -99,11 +99,16 @@ export class Waits implements Disposable {
   readonly #looks: ProcessorLook[] = [];
   readonly #looking: ReturnType<typeof setInterval>;
   readonly #standstills: Standstills;
+  readonly #priority = getPriority();
 
   /** Begins. */
   constructor(pid: number, standstills: Standstills) {
     this.#standstills = standstills;
-    giveWay(-NICENESS);
+    try {
+      setPriority(FIRST);
+    } catch {
+      // Only root may: looks come late then, and less is taken off.
+    }
     this.#looking = setInterval(() => void this.#looks.push(processorOf(pid)), LOOK_MS);
   }
 
@@ -118,8 +123,9 @@ export class Waits implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#looking);
-    giveWay(NICENESS);
+    setPriority(this.#priority);
   }
 }
 
-const NICENESS = 20;
+/** Before all others. */
+const FIRST = -20;
