@@ -94,6 +94,8 @@ Deno.test("global-any-healthy answers what only a peer sees, until that peer isn
     [false, "unhealthy", "unhealthy"],
     [true, "unhealthy", "healthy"],
   ]);
+  const words = "b finds it healthy (global-any-healthy)";
+  assert.deepEqual(bed.turns.map((turn) => turn.why), [words, null, words]);
 });
 
 Deno.test("global-quorum of 67 % asks three of three", async () => {
