@@ -124,6 +124,60 @@ Deno.test("a slice has a millisecond, however many there are", async () => {
   await Promise.all(all);
 });
 
+/** As {@link bed}, but a turn of the event loop at a time. */
+function turnByTurn() {
+  const { clock, ...others } = bed();
+  const asleep = new Set<() => void>();
+  const sleep: Clock["sleep"] = (_, signal) =>
+    new Promise((resolve) => {
+      const wake = () => {
+        asleep.delete(wake);
+        resolve();
+      };
+      asleep.add(wake);
+      signal.addEventListener("abort", wake);
+    });
+  /** What is done in the next turn, as runs of steps: `a4` are four of a. */
+  const turn = async () => {
+    const { steps } = others;
+    const from = steps.length;
+    for (const wake of [...asleep]) wake();
+    await settle();
+    const done = steps.slice(from).join("");
+    return Array.from(done.matchAll(/(.)\1*/g), ([run, name]) => `${name}${run.length}`).join(" ");
+  };
+  return { ...others, clock: { ...clock, sleep }, turn, asleep };
+}
+
+Deno.test("a turn has 4 ms however many works there are, and begins with those that had none of the last", async () => {
+  const { clock, work, turn, asleep } = turnByTurn();
+  const { signal } = new AbortController();
+  const slow = Array.from("abcdef", (name) => inSlices(work(name, 28), { clock, signal }));
+  const urgent = Array.from("uv", (name) => inSlices(work(name, 60), { clock, signal, isUrgent: true }));
+  equal(await turn(), "u12 v12 a4 b4 c4 d4");
+  equal(await turn(), "u12 v12 e4 f4 a4 b4");
+  equal(await turn(), "u12 v12 c4 d4 e4 f4");
+  equal(await turn(), "v12 a4 b4 c4 d4", "what has ended leaves its place to the others");
+  for (let left = 8; left > 0 && asleep.size > 0; left--) await turn();
+  deepEqual(await Promise.all([...slow, ...urgent]), [..."abcdef", ..."uv"]);
+});
+
+Deno.test("what isn't wanted any more takes no slice, and where nothing else is left no turn either", async () => {
+  const { clock, work, turn, asleep } = turnByTurn();
+  const [ending, wanted] = [new AbortController(), new AbortController()];
+  const over = inSlices(work("a", 100), { clock, signal: ending.signal });
+  const other = inSlices(work("b", 100), { clock, signal: wanted.signal });
+  equal(await turn(), "a8 b8");
+  ending.abort(new Error("over"));
+  await rejects(over, /over/);
+  equal(await turn(), "b16");
+  equal(asleep.size, 1);
+  wanted.abort(new Error("over, too"));
+  equal(asleep.size, 0);
+  await rejects(other, /over, too/);
+  equal(await turn(), "");
+});
+
 Deno.test("work that waits for others goes on as long as its slice lasts", async () => {
   const { clock, steps, spend, turn } = bed();
   const { signal } = new AbortController();
