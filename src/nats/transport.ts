@@ -19,7 +19,7 @@ import {
   setTransportFactory,
   type Transport,
 } from "@nats-io/nats-core/internal";
-import { setImmediate } from "node:timers";
+import { type Clock, systemClock } from "../clock.ts";
 import { VERSION } from "../version.ts";
 
 /** What a NATS server says first is a few hundred bytes, with a large cluster's addresses a few thousand. */
@@ -31,8 +31,8 @@ const READ_SIZE = 16 * 1024;
 /** Bytes that may wait for a server that doesn't read; with more it is given up, and another one is tried. */
 const WAITING_SIZE_MAX = 16 * 1024 * 1024;
 
-/** How long reading may go on without a turn of the event loop, milliseconds: half of what a busy one takes. */
-const TURN_MS = 8;
+/** How long reading may go on without a turn of the event loop, milliseconds: what other work has of one, too. */
+const TURN_MS = 4;
 
 /** How long what is already written may take to leave when the connection is closed, milliseconds. */
 const FLUSH_MS = 500;
@@ -43,9 +43,13 @@ interface ServerInfo {
   readonly tls_available?: boolean;
 }
 
-/** Makes the library use this transport from now on; the same again has no effect. */
-export function useDenoTransport(): void {
-  setTransportFactory({ factory: () => new DenoTransport(), defaultPort: 4222 });
+/**
+ * Makes the library use this transport from now on; the same again has no effect.
+ *
+ * @param clock makes the turns between which a server that has much to say is read
+ */
+export function useDenoTransport(clock: Pick<Clock, "sleep"> = systemClock): void {
+  setTransportFactory({ factory: () => new DenoTransport(clock), defaultPort: 4222 });
 }
 
 /** One connection to one server. */
@@ -63,6 +67,11 @@ class DenoTransport implements Transport {
   #waitingSize = 0;
   /** Aborted when the connection isn't wanted any more: the system would go on trying for minutes. */
   readonly #ending = new AbortController();
+  readonly #clock: Pick<Clock, "sleep">;
+
+  constructor(clock: Pick<Clock, "sleep">) {
+    this.#clock = clock;
+  }
 
   async connect({ hostname, port, tlsName }: Server, options: ConnectionOptions): Promise<void> {
     const { tls } = options;
@@ -98,9 +107,9 @@ class DenoTransport implements Transport {
       for (;;) {
         const size = await this.#conn!.read(buffer);
         if (size === null) break;
-        // What is there already is read without a turn of the event loop: a large snapshot would keep timers waiting.
+        // What is there already is read without a turn of the event loop: a large snapshot would keep timers and sockets waiting.
         if (performance.now() - turnedMs > TURN_MS) {
-          await new Promise((resolve) => setImmediate(resolve));
+          await this.#clock.sleep(0, this.#ending.signal);
           turnedMs = performance.now();
         }
         // A copy: what the library makes of it keeps the memory that it is given.

@@ -5,6 +5,7 @@
  */
 import { Changes } from "../change/commit.ts";
 import { type Clock, type Rng, systemClock, systemRng } from "../clock.ts";
+import { SocketClock } from "../sockets/socket_clock.ts";
 import { databaseFiles } from "../doctor/database_file.ts";
 import { closeToOthers, octal } from "../doctor/file_modes.ts";
 import type { Events } from "../events/events.ts";
@@ -91,7 +92,7 @@ export function openGround(
   lifetime: AsyncDisposableStack,
 ): OpenGround {
   let now = settings;
-  const clock = systemClock;
+  const clock = lifetime.use(new SocketClock(systemClock));
   const stopping = new AbortController();
   const startedMs = clock.monotonicMs();
   const registry = new Registry({ cluster: settings.cluster.id, node: settings.node.id });

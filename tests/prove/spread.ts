@@ -99,7 +99,8 @@ async function answersMeanwhile(
     console.log(
       `a node that answers: all of it counts after ${seen.tookMs.toFixed(0)} ms, ` +
         `+${(seen.bytes / 2 ** 20).toFixed(1)} MiB; latest of ${PROBED} probes a second ` +
-        `${ownLateMs.toFixed(1)} ms, with waits for a processor ${latest.lateMs.toFixed(1)} ms`,
+        `${ownLateMs.toFixed(1)} ms, with waits for a processor ${latest.lateMs.toFixed(1)} ms, ` +
+        `${seen.fell} of backends that answer had no result in time`,
     );
     console.log(`  first seen after ms: ${listed(seen.steps)}`);
     console.log(`  by then: ${listed(seen.counts)}`);
@@ -131,9 +132,9 @@ async function answersMeanwhile(
       `(at most ${DNS_FACTOR_MAX} each)`,
   );
   return lost === 0 && Math.max(stretched, added) <= DNS_FACTOR_MAX &&
-    runs.every(({ tookMs, bytes, ownLateMs, counts }) =>
+    runs.every(({ tookMs, bytes, ownLateMs, fell, counts }) =>
       tookMs <= CATCH_UP_MS_MAX && bytes <= MEMORY_BYTES_MAX && ownLateMs <= PROBE_LATE_MS_MAX &&
-      counts.read! >= members * (nodes - 1)
+      fell === 0 && counts.read! >= members * (nodes - 1)
     );
 }
 

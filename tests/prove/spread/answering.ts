@@ -56,6 +56,8 @@ export interface Answering {
   readonly steps: Readonly<Record<string, number>>;
   /** What was written to the bucket and read of it, and events that came, until the end. */
   readonly counts: Readonly<Record<string, number>>;
+  /** How often a backend that answers was found down: a probe of it had no result in time. */
+  readonly fell: number;
   /** Processor time that each process took until all counted, and until the end, milliseconds. */
   readonly processors: readonly Readonly<Record<string, number>>[];
 }
@@ -113,6 +115,7 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
   await using echo = asking({ hostname: "127.0.0.1", port: await startEcho(cleaning, folder) });
   await Promise.all([dns.receive(), echo.receive()]);
   const restedMs = nowMs();
+  const fellBefore = fallenOf(await metricsOf(serve));
   // As often as it is looked meanwhile.
   await reached(serve, () => nowMs() >= restedMs + terms.restMs);
   const before = await memoryOf(serve.pid);
@@ -141,7 +144,8 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
   const untilRead = processorsOf(processes, ran);
   const bytes = await memoryOf(serve.pid) - before;
   const endMs = nowMs();
-  const counts = await countsOf(serve);
+  const metrics = await metricsOf(serve);
+  const [counts, fell] = [countsIn(metrics), fallenOf(metrics) - fellBefore];
   const samplesOf = async (from: LineProcess) => JSON.parse((await from.ask("stop"))!) as TimedSample[];
   const [answers, echoes, probes] = await Promise.all([dns, echo, backends].map(samplesOf));
   const within = (samples: readonly TimedSample[], fromMs: number, toMs: number) =>
@@ -151,7 +155,7 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
     meanwhile: within(samples, beginMs, endMs).map(([, ms]) => ms),
   });
   return {
-    ...{ steps, counts, processors: [untilCounted, untilRead] },
+    ...{ steps, counts, fell, processors: [untilCounted, untilRead] },
     ...{ tookMs, bytes, dns: answersOf(answers!), echo: answersOf(echoes!) },
     probes: within(probes!, beginMs, endMs).toSorted(([, a], [, b]) => b - a)
       .map(([dueMs, lateMs]) => ({ lateMs, waitedMs: waits.between(dueMs, dueMs + lateMs) })),
@@ -188,8 +192,10 @@ function* membersOf(count: number): Generator<object> {
 function* probedOf(ports: readonly number[]): Generator<object> {
   for (let i = 0; i < ports.length; i += PER_POOL) {
     const members = ports.slice(i, i + PER_POOL).map((port) => ({ ipAddress: "127.0.0.1", port }));
+    // One probe that fails is a change of state, which is counted.
     const healthCheck = {
       ...{ type: "tcp", intervalMs: PROBE_INTERVAL_MS, timeoutMs: PROBE_INTERVAL_MS / 2 },
+      ...{ rise: 1, fall: 1 },
     };
     yield { pool: { name: `probed-${i / PER_POOL}`, members, healthCheck } };
   }
@@ -222,9 +228,17 @@ async function reached({ api }: ServeProcess, isReached: (status: Status) => boo
   }
 }
 
-/** As its metrics count. */
-async function countsOf({ api }: ServeProcess): Promise<Record<string, number>> {
-  const text = await (await fetch(new URL("/metrics", api))).text();
+async function metricsOf({ api }: ServeProcess): Promise<string> {
+  return await (await fetch(new URL("/metrics", api))).text();
+}
+
+/** How often an address was found down that had been up. */
+function fallenOf(metrics: string): number {
+  return Number(/detection_seconds_count\{[^}]*direction="down"\} (\d+)/.exec(metrics)![1]);
+}
+
+/** What it has read and written. */
+function countsIn(text: string): Record<string, number> {
   const of = (series: string) =>
     Number(new RegExp(`^pleiades_state_${series}\\} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
   return {
