@@ -60,7 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   dns: ["sockets", "wire", "input", "model", "geo", "balance", "snapshot", "license"],
   health: ["input", "model", "settings", "desired"],
   // Connections to NATS, for capabilities.
-  nats: [],
+  nats: ["sockets"],
   resolver: ["wire", "input", "model", "settings"],
   // The verdicts of the last run are kept in the database, hence `health`.
   store: ["wire", "input", "model", "desired", "health"],

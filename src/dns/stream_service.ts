@@ -7,9 +7,11 @@
  *
  * @module
  */
+import { systemClock } from "../clock.ts";
 import type { SocketAddress } from "../ip.ts";
 import { TCP_BACKLOG } from "../sockets/listening.ts";
 import { arrived, expectFree, type Inherited, ListenerControl } from "../sockets/listener_control.ts";
+import { SocketClock, turnWithSockets } from "../sockets/socket_clock.ts";
 import { bindAll, type Binding } from "./binding.ts";
 import { DohConnection, Unsent } from "./doh_connection.ts";
 import type { Exchange } from "./exchange.ts";
@@ -68,6 +70,7 @@ export class StreamService implements Service {
   readonly #plain: readonly StreamServer<Deno.TcpConn>[];
   readonly #encrypted: readonly EncryptedServer[];
   readonly #control = new ListenerControl();
+  readonly #clock: SocketClock;
 
   /**
    * Binds all addresses and begins to accept.
@@ -91,7 +94,8 @@ export class StreamService implements Service {
       udp: null,
       encrypted: { tls: addressesOf(tls), https: addressesOf(https) },
     };
-    const shared = { exchange, limits, turns: new StreamTurns(exchange) };
+    this.#clock = new SocketClock(systemClock);
+    const shared = { exchange, limits, turns: new StreamTurns(exchange, turnWithSockets) };
     const serveFramed = (socket: StreamSocket, hooks: ConnectionHooks) =>
       new FramedConnection(socket, { ...hooks, ...shared });
     const forHttps = { ...shared, unsent: new Unsent(), path: encrypted?.path ?? "" };
@@ -136,6 +140,7 @@ export class StreamService implements Service {
       [...this.#plain, ...this.#encrypted].map((server) => server.close(graceMs, isSucceeded)),
     );
     this.#control[Symbol.dispose]();
+    await this.#clock[Symbol.asyncDispose]();
   }
 }
 

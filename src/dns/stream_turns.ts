@@ -25,13 +25,19 @@ export interface TurnBatch {
 /** The turns of one worker's streams. */
 export class StreamTurns {
   readonly #batch: TurnBatch | null;
+  readonly #turn: () => Promise<void>;
   readonly #line: (() => void)[] = [];
   #endsMs = 0;
   #isServing = false;
 
-  /** Nothing is waiting. */
-  constructor(batch: TurnBatch | null = null) {
+  /**
+   * Nothing is waiting.
+   *
+   * @param turn a turn of the event loop in which new connections are looked for, too, as long as there is a line
+   */
+  constructor(batch: TurnBatch | null = null, turn: () => Promise<void> = turnEventLoop) {
     this.#batch = batch;
+    this.#turn = turn;
   }
 
   /** Whether a connection that has read something must wait for its turn. */
@@ -62,7 +68,7 @@ export class StreamTurns {
         await null; // it answers now
       }
       this.#line.splice(0, at);
-      await turnEventLoop();
+      await this.#turn();
       this.#batch?.endTurn();
     }
     this.#isServing = false;

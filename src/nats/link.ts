@@ -117,7 +117,7 @@ export class NatsLink implements AsyncDisposable {
     this.#needs = needs;
     this.#terms = needs.terms;
     this.#turn = needs.rng();
-    useDenoTransport(needs.clock);
+    useDenoTransport();
     this.#running = this.#run();
   }
 

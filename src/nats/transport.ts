@@ -19,7 +19,7 @@ import {
   setTransportFactory,
   type Transport,
 } from "@nats-io/nats-core/internal";
-import { type Clock, systemClock } from "../clock.ts";
+import { turnWithSockets } from "../sockets/socket_clock.ts";
 import { VERSION } from "../version.ts";
 
 /** What a NATS server says first is a few hundred bytes, with a large cluster's addresses a few thousand. */
@@ -43,13 +43,9 @@ interface ServerInfo {
   readonly tls_available?: boolean;
 }
 
-/**
- * Makes the library use this transport from now on; the same again has no effect.
- *
- * @param clock makes the turns between which a server that has much to say is read
- */
-export function useDenoTransport(clock: Pick<Clock, "sleep"> = systemClock): void {
-  setTransportFactory({ factory: () => new DenoTransport(clock), defaultPort: 4222 });
+/** Makes the library use this transport from now on; the same again has no effect. */
+export function useDenoTransport(): void {
+  setTransportFactory({ factory: () => new DenoTransport(), defaultPort: 4222 });
 }
 
 /** One connection to one server. */
@@ -67,11 +63,6 @@ class DenoTransport implements Transport {
   #waitingSize = 0;
   /** Aborted when the connection isn't wanted any more: the system would go on trying for minutes. */
   readonly #ending = new AbortController();
-  readonly #clock: Pick<Clock, "sleep">;
-
-  constructor(clock: Pick<Clock, "sleep">) {
-    this.#clock = clock;
-  }
 
   async connect({ hostname, port, tlsName }: Server, options: ConnectionOptions): Promise<void> {
     const { tls } = options;
@@ -109,7 +100,7 @@ class DenoTransport implements Transport {
         if (size === null) break;
         // What is there already is read without a turn of the event loop: a large snapshot would keep timers and sockets waiting.
         if (performance.now() - turnedMs > TURN_MS) {
-          await this.#clock.sleep(0, this.#ending.signal);
+          await turnWithSockets();
           turnedMs = performance.now();
         }
         // A copy: what the library makes of it keeps the memory that it is given.

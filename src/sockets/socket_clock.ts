@@ -10,7 +10,18 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import type { Clock } from "../clock.ts";
+
+/** The one that is open in this thread. */
+let open: SocketClock | null = null;
+
+/** A turn of the event loop in which sockets are looked at; where no {@linkcode SocketClock} is open in this thread, in which they may be. */
+export function turnWithSockets(): Promise<void> {
+  return open?.sleep(0, NEVER) ?? new Promise((resolve) => void setImmediate(resolve));
+}
+
+const NEVER = new AbortController().signal;
 
 /** A clock whose `sleep(0)` lasts until sockets were looked at; until its own is there, and where none can be had, it is as the given one. */
 export class SocketClock implements Clock, AsyncDisposable {
@@ -74,6 +85,7 @@ export class SocketClock implements Clock, AsyncDisposable {
       this.#closing.signal.addEventListener("abort", () => pair[Symbol.dispose]());
       if (this.#closing.signal.aborted) return;
       this.#near = pair.near;
+      open ??= this;
       this.#opened.resolve();
       // More than comes: what fills it could leave something behind, and the next read wouldn't wait.
       const buffer = new Uint8Array(TURN.length + 1);
@@ -85,6 +97,7 @@ export class SocketClock implements Clock, AsyncDisposable {
       // Where the loopback can't be had, timers alone make the turns.
     } finally {
       this.#near = null;
+      if (open === this) open = null;
       this.#opened.resolve();
       this.#wake();
     }

@@ -51,6 +51,24 @@ Deno.test("however many connections have something to be answered, the event loo
   assert(most <= 2 * MESSAGES_PER_TURN, `${most} messages in one turn`);
 });
 
+Deno.test("as long as there is a line, sockets are looked at in each turn; who is alone waits for none of it", async () => {
+  let looked = 0;
+  const turns = new StreamTurns(null, () => {
+    looked++;
+    return turnEventLoop();
+  });
+  await answer(turns, { connections: 100, messages: 2, order: [] });
+  // Those of the first turn are answered before there is a line.
+  assert(looked >= 200 / MESSAGES_PER_TURN - 1, `${looked} turns`);
+  await turnEventLoop();
+  looked = 0;
+  for (let message = 0; message < 10; message++) {
+    await answer(turns, { connections: 1, messages: 1, order: [] });
+    await turnEventLoop();
+  }
+  assert.equal(looked, 0);
+});
+
 Deno.test("each message is in a turn that was begun, and each turn that was begun is ended", async () => {
   const calls: string[] = [];
   const turns = new StreamTurns({
