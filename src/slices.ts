@@ -178,6 +178,8 @@ export async function inSlices<Result>(
             resolve(step.value);
             return true;
           }
+          // It may have been given up in its own slice.
+          if (signal.aborted) return true;
           if (clock.monotonicMs() >= untilMs) return false;
         }
       } catch (error) {

@@ -176,6 +176,16 @@ Deno.test("what isn't wanted any more takes no slice, and where nothing else is 
   equal(asleep.size, 0);
   await rejects(other, /over, too/);
   equal(await turn(), "");
+  const own = new AbortController();
+  const giving = (function* () {
+    yield* work("c", 20);
+    own.abort(new Error("over by itself"));
+    yield* work("d", 100);
+  })();
+  const given = rejects(inSlices(giving, { clock, signal: own.signal }), /over by itself/);
+  equal(await turn(), "c4 d1");
+  await given;
+  equal(asleep.size, 0);
 });
 
 Deno.test("work that waits for others goes on as long as its slice lasts", async () => {
