@@ -82,8 +82,10 @@ const PROBE_INTERVAL_MS = 1_000;
 const PER_POOL = 10;
 /** Until all probes have their rhythm. */
 const SETTLE_MS = 3_000;
-/** What learning leaves to be done counts, too: within so long all that the bucket has is read. */
-const READ_MS = 13_000;
+/** What learning leaves to be done counts, too: it takes the others longer than this to write it. */
+const READ_MS = 10_000;
+/** Between looks at whether all is read. */
+const READ_LOOK_MS = 1_000;
 /** How often it is looked whether all is known. */
 const LOOK_MS = 50;
 const PATIENCE_MS = 120_000;
@@ -139,12 +141,18 @@ export async function answering(terms: AnsweringTerms): Promise<Answering> {
   });
   const tookMs = nowMs() - beginMs;
   const untilCounted = processorsOf(processes, ran);
-  // What the bucket has of it comes in, too. Metrics aren't asked meanwhile: with so many pools that takes a tenth of a second.
+  // What the bucket has of it comes in, too, as fast as the others write it.
   await wait(READ_MS);
+  const wanted = members * (nodes - 1);
+  let metrics = await metricsOf(serve);
+  while (countsIn(metrics).read! < wanted && nowMs() < beginMs + PATIENCE_MS) {
+    await wait(READ_LOOK_MS);
+    metrics = await metricsOf(serve);
+  }
   const untilRead = processorsOf(processes, ran);
   const bytes = await memoryOf(serve.pid) - before;
   const endMs = nowMs();
-  const metrics = await metricsOf(serve);
+  seen("all read");
   const [counts, fell] = [countsIn(metrics), fallenOf(metrics) - fellBefore];
   const samplesOf = async (from: LineProcess) => JSON.parse((await from.ask("stop"))!) as TimedSample[];
   const [answers, echoes, probes] = await Promise.all([dns, echo, backends].map(samplesOf));
