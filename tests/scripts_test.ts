@@ -142,7 +142,7 @@ Deno.test("innermostReason() gives what lies under all that a tool says", () => 
 
 Deno.test("the demo collects garbage as the executable does, and V8 knows the flags", async () => {
   const { tasks } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
-  match(tasks.demo, new RegExp(` ${V8_FLAGS} `));
+  for (const task of [tasks.demo, tasks.prove]) match(task, new RegExp(` ${V8_FLAGS} `));
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", V8_FLAGS, "-"],
     stdin: "null",
