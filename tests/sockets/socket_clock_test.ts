@@ -3,6 +3,7 @@ import { equal, notEqual, ok } from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { SocketClock, turnWithSockets } from "../../src/sockets/socket_clock.ts";
 import { ManualClock } from "../clock.ts";
+import { turnsUntilConnected } from "./connecting.ts";
 
 const { signal } = new AbortController();
 
@@ -10,20 +11,6 @@ async function opened(): Promise<SocketClock & AsyncDisposable> {
   const clock = new SocketClock(new ManualClock());
   await clock.opened;
   return clock;
-}
-
-/** How many turns it takes until a connection that there is at once counts. */
-async function turnsUntilConnected(turn: () => Promise<unknown>): Promise<number> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  let connection: Deno.Conn | undefined;
-  const connecting = Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }).then((opened) => {
-    connection = opened;
-  });
-  let turns = 0;
-  for (; connection === undefined && turns < 200; turns++) await turn();
-  await connecting;
-  connection!.close();
-  return turns;
 }
 
 Deno.test("sockets are looked at in each turn, also where there is always something to do", async () => {
