@@ -37,6 +37,8 @@ export class SocketClock implements Clock, AsyncDisposable {
   /** Where a turn is asked for. */
   #near: Deno.TcpConn | null = null;
   #isAsked = false;
+  /** Ends the wait for a turn that may not come; `null` = there is none. */
+  #patience: AbortController | null = null;
 
   /** Opens a connection of the process with itself over the loopback. */
   constructor(clock: Clock) {
@@ -73,6 +75,7 @@ export class SocketClock implements Clock, AsyncDisposable {
   }
 
   #ask(): void {
+    if (this.#patience === null) this.#wakeAnyway();
     if (this.#isAsked) return;
     this.#isAsked = true;
     // A connection that is broken is seen where it is read.
@@ -103,12 +106,25 @@ export class SocketClock implements Clock, AsyncDisposable {
     }
   }
 
+  /** A firewall may swallow what was asked, also on the loopback: turns are rare then, but there are some. */
+  #wakeAnyway(): void {
+    const { signal } = this.#patience = new AbortController();
+    this.#clock.sleep(LATE_MS, signal).then(() => {
+      if (!signal.aborted) this.#wake();
+    });
+  }
+
   #wake(): void {
+    this.#patience?.abort();
+    this.#patience = null;
     for (const wake of [...this.#waiting]) wake();
   }
 }
 
 const TURN = Uint8Array.of(1);
+
+/** How long a turn is waited for at most, milliseconds: longer than one takes on a machine with too much to do. */
+const LATE_MS = 250;
 
 /** Two ends of a connection. */
 interface Pair extends Disposable {

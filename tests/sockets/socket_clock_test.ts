@@ -109,6 +109,30 @@ Deno.test("a connection that breaks wakes who sleeps, and where none can be had 
   }
 });
 
+Deno.test("what is swallowed on its way doesn't keep anything waiting for ever", async () => {
+  const { connect } = Deno;
+  try {
+    Deno.connect = (async (options: Deno.ConnectOptions) => {
+      const connection = await connect(options);
+      connection.write = (bytes) => Promise.resolve(bytes.length);
+      return connection;
+    }) as typeof Deno.connect;
+    const manual = new ManualClock();
+    await using clock = new SocketClock(manual);
+    await clock.opened;
+    for (let turn = 0; turn < 3; turn++) {
+      let isAwake = false;
+      const asleep = clock.sleep(0, signal).then(() => isAwake = true);
+      await manual.advance(249);
+      equal(isAwake, false);
+      await manual.advance(1);
+      await asleep;
+    }
+  } finally {
+    Deno.connect = connect;
+  }
+});
+
 Deno.test("whoever connects first isn't taken for the process itself", async () => {
   const { connect } = Deno;
   let stranger: Deno.TcpConn | undefined;
