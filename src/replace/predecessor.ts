@@ -120,7 +120,7 @@ export class Predecessor {
   }
 
   async #negotiate(conversation: Conversation): Promise<Succession | null> {
-    const { node, version, patience = PATIENCE } = this.#options;
+    const { node, version, log, patience = PATIENCE } = this.#options;
     const hello = await this.#hear(conversation, "hello", patience.helloMs);
     if (hello === null) return null;
     if (hello.ask !== "hello" || hello.pleiades !== PROTOCOL) {
@@ -136,7 +136,12 @@ export class Predecessor {
     try {
       await this.#answer(conversation, { answer: "hello", pid: Deno.pid, version, whyNot: node.whyNot() });
       const next = await conversation.hear(patience.freezeMs);
-      if (next === null) return null;
+      if (next === null) {
+        log.info("A process that wanted to take over has ended before it did", {
+          pid: conversation.peer.pid,
+        });
+        return null;
+      }
       if (next.message.ask === "leave") {
         await this.#answer(conversation, { answer: "leaving" });
         succession = "left";

@@ -136,7 +136,7 @@ for (const [count, { ask: last }] of STEPS.entries()) {
         await using conversation = connect();
         for (const ask of begun) closeDescriptors((await conversation.ask(ask, PATIENT_MS))!.descriptors);
       }
-      if (count > 0) await logged("Not replaced: this process goes on");
+      await logged(count > 0 ? "Not replaced: this process goes on" : "has ended before it did");
       assert.deepEqual(node.happened, expected);
       await takesOver(connect);
     },
