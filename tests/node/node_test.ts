@@ -4,12 +4,9 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { UdpClient } from "../dns/clients.ts";
-import { endless, ENDS_HUNG_THREADS } from "../dns/faulty_snapshots.ts";
-import { query } from "../dns/packets.ts";
-import { World } from "../dns/world.ts";
+import { ENDS_HUNG_THREADS } from "../dns/faulty_snapshots.ts";
+import { HaltingThreads } from "../dns/halting_threads.ts";
 import { ask, askFor, call, create, startTestNode, TEST_SETTINGS, until } from "../test_node.ts";
-import type { Order } from "../../src/dns/worker.ts";
 import { loadSettings } from "../../src/settings/settings.ts";
 import { RCODE } from "../../src/wire/record_type.ts";
 
@@ -285,20 +282,14 @@ Deno.test("a pool whose algorithm lacks what it goes by is warned of when it get
 
 if (ENDS_HUNG_THREADS) {
   Deno.test("a node whose DNS worker hangs isn't ready, settles nothing, and is whole again by itself", async () => {
-    const threads: Worker[] = [];
-    using _watched = recordingWorkers(threads);
+    using threads = new HaltingThreads();
     await using node = await startTestNode();
     const pool = await create(node, "/pools", { name: "web" });
     await create(node, `/pools/${pool}/members`, { ipAddress: "192.0.2.1", port: 443 });
     await create(node, "/services", { domain: "www.example.com", poolId: pool });
     assert.deepEqual(await askFor(node, "www.example.com"), ["192.0.2.1"]);
 
-    const world = new World({});
-    threads[0]!.postMessage(
-      { kind: "use", snapshot: endless(world.snapshot), board: world.board.buffer } satisfies Order,
-    );
-    using asking = new UdpClient(node.node.dns[0]!);
-    await asking.send(query("www.example.com", "A")); // is never answered
+    await threads.halt("udp");
     const readyz = () =>
       fetch(new URL("/readyz", node.api)).then(({ body, status }) => body!.cancel().then(() => status));
     await until(readyz, (status) => status === 503);
@@ -318,18 +309,6 @@ if (ENDS_HUNG_THREADS) {
     const metrics = await (await fetch(new URL("/metrics", node.api))).text();
     assert.match(metrics, /^pleiades_dns_workers_replaced_total\{.*reason="hung"\} 1$/m);
   });
-}
-
-/** Notes every thread that is started, until it is disposed of. */
-function recordingWorkers(threads: Worker[]): Disposable {
-  const Real = globalThis.Worker;
-  globalThis.Worker = class extends Real {
-    constructor(...args: ConstructorParameters<typeof Real>) {
-      super(...args);
-      threads.push(this);
-    }
-  };
-  return { [Symbol.dispose]: () => globalThis.Worker = Real };
 }
 
 Deno.test("a pool with nobody left is told by the log, the status and the metrics, and so is its return", async () => {
