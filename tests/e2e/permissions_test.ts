@@ -11,6 +11,7 @@ import { COMMANDS } from "../../src/cli/commands.ts";
 import { systemTerminal } from "../../src/cli/terminal.ts";
 import { formatSocketAddress } from "../../src/ip.ts";
 import { pause } from "../clock.ts";
+import { freePort } from "../free_port.ts";
 import { GitFixture } from "../gitops/git_fixture.ts";
 import { NatsServer } from "../nats/server.ts";
 import { program, testWith } from "../programs.ts";
@@ -280,7 +281,9 @@ const FILES = {
     'agent: { fqdn: a.example.org, tcpPort: 443, regions: { fra: [192.0.2.0/24] }, rfc2136: { server: "127.0.0.1:1", ' +
     "zone: example.org, keyName: agents, secret: c2VjcmV0 } }\n",
   "pleiades.yaml": `database: { path: pleiades.db }\napi: { tokens: [${TOKEN}] }\n` +
-    `discovery: { enabled: true, dnsAddr: null, directory: ".", ipAddress: 192.0.2.7 }\n`,
+    `discovery: { enabled: true, dnsAddr: null, directory: ".", ipAddress: 192.0.2.7 }\n` +
+    // That others have the usual port somewhere is nothing to the doctor then.
+    `dns: { listenAddr: 127.0.0.1, port: ${freePort()} }\n`,
   "chef.json": `{ "instances": [{ "id": "a", "address": "http.web.prod.shop.gg", "port": 80 }] }`,
   "example.net.zone": "$TTL 60\n@ SOA ns1 hostmaster 1 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n",
   // So large that it is read on a thread of its own.
