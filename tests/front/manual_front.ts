@@ -11,6 +11,7 @@ import { BatchSockets } from "../../src/sockets/batch_socket.ts";
 import { StreamSockets } from "../../src/sockets/stream_sockets.ts";
 import { parseIp } from "../../src/ip.ts";
 import { ManualClock } from "../clock.ts";
+import { freePort } from "../free_port.ts";
 
 /** A forwarder and a relay that share a port and turn for as long as they live. */
 export class ManualFront implements AsyncDisposable {
@@ -31,7 +32,8 @@ export class ManualFront implements AsyncDisposable {
     const sockets = resources.use(new StreamSockets());
     const poller = resources.use(sockets.poller());
     const streams = resources.use(sockets.poller());
-    const { fd: listener, port } = sockets.listenTcp({ hostname, port: 0 }, RELAY_BACKLOG);
+    // One that no other test's datagrams get meanwhile.
+    const { fd: listener, port } = sockets.listenTcp({ hostname, port: freePort() }, RELAY_BACKLOG);
     resources.defer(() => sockets.close(listener));
     const batches = resources.use(new BatchSockets());
     const socket = resources.use(
