@@ -657,7 +657,8 @@ export class Engine {
       const rrset = findRrset(this.#records, source, query.type);
       if (rrset !== 0) {
         this.#traceName(source, exists ? "records" : "wildcard-records");
-        this.#answerRrset(rrset, entry);
+        // A DNAME that led to its own owner is in the answer already (RFC 2181 §5).
+        if (!this.#isRedirectedBy(rrset)) this.#answerRrset(rrset, entry);
         return RCODE.NOERROR;
       }
       const alias = findRrset(this.#records, source, TYPE.CNAME);

@@ -595,6 +595,10 @@ const REDIRECTS: readonly [question: string, answer: string][] = [
   ["x.d.p.test CNAME", "NOERROR aa\nan d.p.test 300 DNAME e.p.test\nan x.d.p.test 300 CNAME x.e.p.test"],
   ["x.d.p.test ANY", "NOERROR aa\nan d.p.test 300 DNAME e.p.test\nan x.d.p.test 300 CNAME x.e.p.test"],
   ["d.p.test DNAME", "NOERROR aa\nan d.p.test 300 DNAME e.p.test"],
+  [
+    "in.in.back.p.test DNAME",
+    "NOERROR aa\nan in.back.p.test 300 DNAME back.p.test\nan in.in.back.p.test 300 CNAME in.back.p.test",
+  ],
   ["d.p.test TXT", "NOERROR aa\nns p.test 60 SOA ns.o 1"],
   ["d.p.test A", "NOERROR aa\nan d.p.test 300 A 192.0.2.4"],
   [
@@ -620,7 +624,7 @@ const REDIRECTS: readonly [question: string, answer: string][] = [
 for (const [question, expected] of REDIRECTS) {
   Deno.test(`answer() follows a DNAME: ${question}`, () => {
     const text = "d DNAME e\nd A 192.0.2.4\nwww.e A 192.0.2.1\nto CNAME www.d\nout DNAME o.\n" +
-      "self DNAME self\nl1 DNAME l2\nl2 DNAME l1";
+      "self DNAME self\nl1 DNAME l2\nl2 DNAME l1\nin.back DNAME back";
     const world = new World({
       pools: [{ name: "web", members: ["192.0.2.10"] }],
       services: { "svc.d.p.test": "web" },
