@@ -47,13 +47,16 @@ export class Progress implements Disposable {
     const draw = this.#draw;
     if (draw === undefined || this.#timer !== undefined) return;
     const start = this.#now();
-    const show = () => draw(`${what} ${Math.floor((this.#now() - start) / 1000)} s`);
+    // It may be due once more when it is cleared (`src/timer.ts`).
+    const show = () =>
+      this.#timer === undefined || draw(`${what} ${Math.floor((this.#now() - start) / 1000)} s`);
     this.#timer = setInterval(show, 1_000);
   }
 
   /** Takes the line away. */
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
+    this.#timer = undefined;
     this.#draw?.("");
   }
 

@@ -7,6 +7,7 @@
 import type { SocketAddress } from "../ip.ts";
 import { batchSocketFault } from "../sockets/batch_socket.ts";
 import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../sockets/listening.ts";
+import { Timer } from "../timer.ts";
 import { type Datagrams, LinuxDatagrams, PortableDatagrams, type Sender } from "./datagrams.ts";
 import { type Asked, type DnsAnswers, UDP_SIZE_MAX } from "./dns_answers.ts";
 import type { Forwarder } from "./forwarder.ts";
@@ -114,8 +115,9 @@ export class Listener implements AsyncDisposable {
     connection.setNoDelay(true);
     const head = new Uint8Array(2);
     const client = () => (connection.remoteAddr as Deno.NetAddr).hostname;
+    const idle = new Timer();
     for (;;) {
-      const idle = setTimeout(() => close(connection), IDLE_MS);
+      idle.set(() => close(connection), IDLE_MS);
       try {
         if (!await readWhole(connection, head)) return;
         const message = new Uint8Array(head[0]! << 8 | head[1]!);
@@ -136,7 +138,7 @@ export class Listener implements AsyncDisposable {
         framed.set(answer, 2);
         for (let at = 0; at < framed.length;) at += await connection.write(framed.subarray(at));
       } finally {
-        clearTimeout(idle);
+        idle.clear();
       }
     }
   }

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { Timer } from "../timer.ts";
 import { COUNTER, type Cut, HTTPS_STATUSES } from "./counters.ts";
 import {
   DohFault,
@@ -63,7 +64,7 @@ export class DohConnection implements StreamConnection {
   /** Whether the server has, and of itself, so that nothing of it is left. */
   #hasEnded = false;
   #isHeld = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #timer = new Timer();
   #underWay = 0;
   #draining = false;
   #isLeaving = false;
@@ -90,7 +91,7 @@ export class DohConnection implements StreamConnection {
 
   /** Ends it at once. */
   close(): void {
-    clearTimeout(this.#timer);
+    this.#timer.clear();
     if (this.#closed) return;
     this.#closed = true;
     if (this.#isHeld || this.#underWay > 0) this.#options.onStalled();
@@ -190,7 +191,8 @@ export class DohConnection implements StreamConnection {
     if (request.body === null) return new Uint8Array(0);
     const reader = request.body.getReader();
     const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
+    const timer = new Timer();
+    timer.set(() => {
       this.#options.onCut("half_query");
       late.reject(new DohFault(408, "The message did not come in time"));
     }, this.#options.limits.queryTimeout);
@@ -209,7 +211,7 @@ export class DohConnection implements StreamConnection {
       if (error instanceof DohFault) throw error;
       throw new DohFault(400, "The message did not come whole");
     } finally {
-      clearTimeout(timer);
+      timer.clear();
     }
   }
 
@@ -219,10 +221,9 @@ export class DohConnection implements StreamConnection {
 
   /** Waits for something from now on, and for no longer than it may take. */
   #await(what: Cut): void {
-    clearTimeout(this.#timer);
-    if (this.#closed) return;
+    if (this.#closed) return this.#timer.clear();
     const { idleTimeout, queryTimeout } = this.#options.limits;
-    this.#timer = setTimeout(() => {
+    this.#timer.set(() => {
       this.#options.onCut(what);
       this.close();
     }, what === "no_query" ? Math.min(queryTimeout, idleTimeout) : idleTimeout);

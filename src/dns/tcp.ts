@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Timer } from "../timer.ts";
 import type { Cut } from "./counters.ts";
 import { type Exchange, NamedClient, STREAM_SIZE_MAX } from "./exchange.ts";
 import type { ConnectionHooks, StreamConnection, StreamLimits } from "./stream_server.ts";
@@ -50,7 +51,7 @@ export class FramedConnection implements StreamConnection {
   readonly #asker: NamedClient;
   readonly #options: FramedOptions;
   #isHeld = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #timer = new Timer();
   /** What is waited for. */
   #awaited: Cut = "no_query";
   #draining = false;
@@ -58,7 +59,7 @@ export class FramedConnection implements StreamConnection {
   #isLeaving = false;
   /** It has been said that no more answers come. */
   #hasLeft = false;
-  #quiet: ReturnType<typeof setTimeout> | undefined;
+  readonly #quiet = new Timer();
   #waiting = true;
   #closed = false;
   /** Bytes received and not yet answered are `#input[0 … #filled)`. */
@@ -90,8 +91,8 @@ export class FramedConnection implements StreamConnection {
 
   /** Ends it at once. */
   close(): void {
-    clearTimeout(this.#timer);
-    clearTimeout(this.#quiet);
+    this.#timer.clear();
+    this.#quiet.clear();
     if (this.#closed) return;
     this.#closed = true;
     if (this.#isHeld) this.#options.onStalled();
@@ -113,7 +114,7 @@ export class FramedConnection implements StreamConnection {
     if (this.#isLeaving || this.#closed) return;
     this.#isLeaving = this.#draining = true;
     this.#asker.keepalive = 0;
-    this.#quiet = setTimeout(() => {
+    this.#quiet.set(() => {
       if (this.#waiting && this.#filled === 0) this.#endAnswers().catch(() => this.close());
     }, QUIET_MS);
   }
@@ -141,8 +142,7 @@ export class FramedConnection implements StreamConnection {
     if (this.#hasLeft) return;
     if (!this.#socket.closeWrite) return this.close();
     this.#hasLeft = true;
-    clearTimeout(this.#quiet);
-    this.#quiet = setTimeout(() => this.close(), LINGER_MS);
+    this.#quiet.set(() => this.close(), LINGER_MS);
     this.#isHeld = true;
     await this.#socket.closeWrite();
     this.#isHeld = false;
@@ -221,12 +221,11 @@ export class FramedConnection implements StreamConnection {
 
   /** Waits for something from now on, and for no longer than it may take. */
   #await(what: Cut): void {
-    clearTimeout(this.#timer);
     this.#awaited = what;
-    if (this.#closed) return;
+    if (this.#closed) return this.#timer.clear();
     const { idleTimeout, queryTimeout } = this.#options.limits;
     const isShort = what === "no_query" || what === "half_query";
-    this.#timer = setTimeout(() => {
+    this.#timer.set(() => {
       this.#options.onCut(what);
       this.close();
     }, isShort ? Math.min(queryTimeout, idleTimeout) : idleTimeout);

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import {
   type Authenticator,
   type ConnectionOptions,
@@ -243,7 +244,7 @@ export class NatsLink implements AsyncDisposable {
     }
     stop();
     const reason = await closed ?? fault;
-    endTimers(connection, server);
+    await endTimers(connection, server);
     return reason === null ? `${server}: the connection was closed` : natsFault(reason, server);
   }
 
@@ -254,21 +255,24 @@ export class NatsLink implements AsyncDisposable {
 /** Closes a connection that came after another one, or too late. */
 async function abandon(connection: NatsConnection, server: string): Promise<void> {
   await connection.close();
-  endTimers(connection, server);
+  await endTimers(connection, server);
 }
 
 /**
  * Ends what the library leaves running on a connection that was closed between two of its own steps: its pings, begun
- * behind the close; requests and subscriptions with a time-out, which it takes until all that hear of its state have heard;
- * and the monitor of a watch whose subscription was refused, which would tell of it for ever. The monitor listens for this
- * one word.
+ * behind the close, or due while it closed; requests and subscriptions with a time-out, which it takes until all that hear
+ * of its state have heard; and the monitor of a watch whose subscription was refused, which would tell of it for ever. The
+ * monitor listens for this one word.
  */
-function endTimers(connection: NatsConnection, server: string): void {
+async function endTimers(connection: NatsConnection, server: string): Promise<void> {
   const { protocol } = connection as NatsConnectionImpl;
   protocol.heartbeats.cancel();
   protocol.muxSubscriptions.close();
   protocol.subscriptions.close();
   protocol.dispatchStatus({ type: "disconnect", server });
+  // A ping that was due is sent in this turn of the event loop, cleared or not, and has the next one follow (`src/timer.ts`).
+  await new Promise((resolve) => void setImmediate(resolve));
+  protocol.heartbeats.cancel();
 }
 
 /**

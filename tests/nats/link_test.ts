@@ -11,6 +11,7 @@ import { createLogger } from "../../src/telemetry/log.ts";
 import { ManualClock } from "../clock.ts";
 import { until } from "../cluster/nodes.ts";
 import { type Identity, TestAuthority } from "../health/certificates.ts";
+import { lateTogether } from "../late_together.ts";
 import { testWith } from "../programs.ts";
 import { NatsServer } from "./server.ts";
 
@@ -248,12 +249,13 @@ async function sessions(
   server: string,
   count: number,
   session: (connection: NatsConnection) => Promise<void>,
+  pingIntervalMs = 60_000,
 ): Promise<void> {
   let ended = 0;
   await using _link = new NatsLink({
     terms: {
       servers: [server],
-      ...{ name: "test", inboxPrefix: "_INBOX.test.a", pingIntervalMs: 60_000, tls: PLAIN, auth: NO_AUTH },
+      ...{ name: "test", inboxPrefix: "_INBOX.test.a", pingIntervalMs, tls: PLAIN, auth: NO_AUTH },
     },
     ...{ clock: systemClock, rng: systemRng },
     log: createLogger({ level: "error", format: "json", clock: systemClock, write: () => {} }),
@@ -278,6 +280,18 @@ Deno.test("a server that lets in and closes in one breath leaves no timer behind
   listener.close();
   await serving;
 });
+
+testWith(
+  ["nats-server"],
+  "a ping that is due while a connection closes isn't followed by another",
+  async () => {
+    await using server = await NatsServer.start();
+    const kept: Promise<void>[] = [];
+    const session = () => new Promise<void>((over) => void kept.push(lateTogether(() => {}, over)));
+    await sessions(server.url, 2, session, 5);
+    await Promise.all(kept);
+  },
+);
 
 Deno.test("what is asked while a connection closes is refused, and leaves no timer behind", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
