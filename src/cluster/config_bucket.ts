@@ -6,7 +6,13 @@
  *
  * @module
  */
-import { jetstream, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream";
+import {
+  jetstream,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
+  type StoredMsg,
+} from "@nats-io/jetstream";
 import { jserrors } from "@nats-io/jetstream/internal";
 import { Kvm } from "@nats-io/kv";
 import { headers as messageHeaders, type NatsConnection } from "@nats-io/nats-core";
@@ -37,6 +43,8 @@ export interface ConfigBucket {
   readonly valueSizeMax: number;
   /** Writes a value; gives its revision. */
   put(key: string, value: Uint8Array, headers?: Headers): Promise<number>;
+  /** Writes a value unless the key has another one than was seen (`null` = none) by now; gives its revision, `null` = it didn't. */
+  putOver(key: string, value: Uint8Array, seen: Pick<BucketEntry, "revision"> | null): Promise<number | null>;
   /** The value of a key; `null` = it has none. */
   get(key: string): Promise<BucketEntry | null>;
   /** Differs after each write, and when the bucket was made again. */
@@ -64,6 +72,9 @@ export interface ConfigBucketNeeds {
   /** Ends it. */
   readonly signal: AbortSignal;
 }
+
+/** JetStream's code for a publication that expected another last sequence. */
+const WRONG_LAST = 10_071;
 
 /** Headers and framing of a message besides its value, bytes. */
 const FRAME_SIZE = 4 * 1024;
@@ -128,11 +139,32 @@ class NatsBucket implements ConfigBucket {
     return seq;
   }
 
+  async putOver(
+    key: string,
+    value: Uint8Array,
+    seen: Pick<BucketEntry, "revision"> | null,
+  ): Promise<number | null> {
+    let revision = seen?.revision ?? 0;
+    if (seen === null) {
+      // Of a key that was deleted by hand the mark is still there, and counts as its last write.
+      const last = await this.#lastOf(key);
+      if (last !== null && !isDeletion(last.header)) return null;
+      revision = last?.seq ?? 0;
+    }
+    try {
+      const { seq } = await this.#client.publish(`${this.#putPrefix}${this.#root}${key}`, value, {
+        timeout: REQUEST_TIMEOUT_MS,
+        expect: { lastSubjectSequence: revision },
+      });
+      return seq;
+    } catch (error) {
+      if (isOvertaken(error)) return null;
+      throw error;
+    }
+  }
+
   async get(key: string): Promise<BucketEntry | null> {
-    const subject = `${this.#root}${key}`;
-    const message = await this.#asked(() =>
-      this.#manager.direct.getMessage(this.#stream, { last_by_subj: subject })
-    );
+    const message = await this.#lastOf(key);
     if (message === null || isDeletion(message.header)) return null;
     return {
       value: message.data,
@@ -158,6 +190,11 @@ class NatsBucket implements ConfigBucket {
     await this.#manager.streams.purge(this.#stream, { filter: `${this.#root}${pattern}` });
   }
 
+  #lastOf(key: string): Promise<StoredMsg | null> {
+    const subject = `${this.#root}${key}`;
+    return this.#asked(() => this.#manager.direct.getMessage(this.#stream, { last_by_subj: subject }));
+  }
+
   #asked<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     return askedAgain(ask, this.#needs);
   }
@@ -172,6 +209,11 @@ export async function isThere(manager: JetStreamManager, stream: string): Promis
     if (error instanceof jserrors.StreamNotFoundError) return false;
     throw error;
   }
+}
+
+/** Whether JetStream refused a write since the key was written after it was read. */
+export function isOvertaken(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === WRONG_LAST;
 }
 
 /** Of a message. */

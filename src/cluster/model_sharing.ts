@@ -92,6 +92,8 @@ export interface ModelSharingNeeds {
 
 /** Models besides that of the last document that stay in the bucket. */
 const KEPT = 2;
+/** When a node that was overtaken looks again at who has taken a document, milliseconds. */
+const AGAIN_MS = 100;
 /** How far a publisher's clock may be ahead, milliseconds. */
 const AHEAD_MAX_MS = 86_400_000;
 
@@ -104,6 +106,13 @@ const TAKEN = z.object({
 });
 /** Who takes which document. */
 type Mark = Omit<z.infer<typeof TAKEN>, "v">;
+/** Which document it is, and when it was published. */
+type Published = Pick<ClusterDocument, "id" | "publishedMs">;
+/** A document that this node takes for all, and the revision of the mark that says so. */
+interface Claim {
+  readonly document: ClusterDocument;
+  readonly revision: number;
+}
 /** Its key. */
 const TAKEN_KEY = "taken";
 
@@ -114,7 +123,7 @@ export class ModelSharing implements SharedModel {
   readonly #documents: (result: "applied" | "unchanged" | "refused") => void;
   #place: DocumentPlace | null = null;
   /** Of the last document that was seen to be taken. */
-  #last: { readonly id: string; readonly publishedMs: number } = { id: "", publishedMs: 0 };
+  #last: Published = { id: "", publishedMs: 0 };
   /** The commit of Git of which it is known that it is published, or needn't be. */
   #seenCommit = "";
   #publishFault = "";
@@ -188,7 +197,10 @@ export class ModelSharing implements SharedModel {
     await publishCluster(place, {
       ...{ type, body, ...name, signal },
       // Of what this node has all others have it from the log.
-      prepared: (document) => this.#mark(place, document, true),
+      prepared: async ({ id, publishedMs }) => {
+        await place.bucket.put(TAKEN_KEY, this.#markOf({ id, publishedMs }, true));
+        this.#last = { id, publishedMs };
+      },
     });
     this.#needs.log.info("Published the model", { version: name.version, commit: name.commit });
     await sweepModels(place, { keep: KEPT, named: new Set() });
@@ -277,23 +289,29 @@ export class ModelSharing implements SharedModel {
       return true;
     }
     const { document } = event;
-    if (await this.#isOthers(place, document)) return true;
+    if (this.#isOthers(document, markOf(await place.bucket.get(TAKEN_KEY)))) return true;
     await clock.sleep(taker.turnMs(), signal);
-    if (signal.aborted || await this.#isOthers(place, document)) return true;
-    try {
-      await this.#mark(place, document, false);
-    } catch (error) {
-      // Who may not publish takes nothing for the others either.
-      if (/permissions violation/i.test(String(error))) return true;
-      throw error;
+    while (!signal.aborted) {
+      const seen = await place.bucket.get(TAKEN_KEY);
+      if (this.#isOthers(document, markOf(seen))) return true;
+      let claim: Claim | null;
+      try {
+        claim = await this.#mark(place, { document, isDone: false, seen });
+      } catch (error) {
+        // Who may not publish takes nothing for the others either.
+        if (/permissions violation/i.test(String(error))) return true;
+        throw error;
+      }
+      if (claim !== null) return await this.#take(place, claim, signal);
+      // Nodes that don't see each other yet have the same turn. The copy that was read may be older than what was written.
+      await clock.sleep(AGAIN_MS, signal);
     }
-    return await this.#take(place, document, signal);
+    return true;
   }
 
-  /** Whether it isn't this node's to take: it is old, or taken. */
-  async #isOthers({ bucket }: DocumentPlace, { id, publishedMs }: ClusterDocument): Promise<boolean> {
+  /** Whether a document isn't this node's to take: it is old, or taken. */
+  #isOthers({ id, publishedMs }: ClusterDocument, mark: Mark | null): boolean {
     const { terms: { node }, taker, clock } = this.#needs;
-    const mark = markOf(await bucket.get(TAKEN_KEY));
     if (mark !== null && mark.publishedMs > this.#last.publishedMs) this.#last = mark;
     if (mark?.id === id && (mark.isDone || mark.node !== node)) return true;
     if (id === this.#last.id && mark?.isDone !== false) return true;
@@ -309,9 +327,11 @@ export class ModelSharing implements SharedModel {
     return true;
   }
 
-  async #take(place: DocumentPlace, document: ClusterDocument, signal: AbortSignal): Promise<boolean> {
+  async #take(place: DocumentPlace, claim: Claim, signal: AbortSignal): Promise<boolean> {
     const { taker, log } = this.#needs;
+    const { document, revision } = claim;
     const { version, commit, publishedMs } = document;
+    const done = () => this.#mark(place, { document, isDone: true, seen: { revision } });
     let taken: Taken;
     try {
       taken = await taker.take(document, signal);
@@ -320,14 +340,14 @@ export class ModelSharing implements SharedModel {
       const refused = error instanceof ModelPartsFault ? error.refused : null;
       this.#refused(refused ?? "unreadable");
       this.#tellFault(error instanceof Error ? error.message : String(error));
-      await this.#mark(place, document, true);
+      await done();
       return true;
     }
     if (taken.kind === "busy") {
       this.#tellFault(taken.reason);
       return false;
     }
-    await this.#mark(place, document, true);
+    await done();
     if (taken.kind === "refused") {
       this.#documents("refused");
       this.#tellFault(taken.reason);
@@ -340,14 +360,22 @@ export class ModelSharing implements SharedModel {
     return true;
   }
 
-  async #mark(
-    { bucket }: DocumentPlace,
-    { id, publishedMs }: Pick<ClusterDocument, "id" | "publishedMs">,
-    isDone: boolean,
-  ): Promise<void> {
+  /** Says that this node takes a document, or has taken it; `null` = another node has said something since. */
+  async #mark({ bucket }: DocumentPlace, { document, isDone, seen }: {
+    readonly document: ClusterDocument;
+    readonly isDone: boolean;
+    readonly seen: Pick<BucketEntry, "revision"> | null;
+  }): Promise<Claim | null> {
+    const revision = await bucket.putOver(TAKEN_KEY, this.#markOf(document, isDone), seen);
+    if (revision === null) return null;
+    // Without its text.
+    this.#last = { id: document.id, publishedMs: document.publishedMs };
+    return { document, revision };
+  }
+
+  #markOf({ id, publishedMs }: Published, isDone: boolean): Uint8Array {
     const mark: Mark = { id, publishedMs, node: this.#needs.terms.node, isDone };
-    await bucket.put(TAKEN_KEY, new TextEncoder().encode(JSON.stringify({ v: 1, ...mark })));
-    this.#last = { id, publishedMs };
+    return new TextEncoder().encode(JSON.stringify({ v: 1, ...mark }));
   }
 
   #tellFault(fault: string): void {

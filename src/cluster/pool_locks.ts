@@ -8,17 +8,12 @@
  *
  * @module
  */
-import {
-  jetstream,
-  JetStreamApiError,
-  type JetStreamClient,
-  type JetStreamManager,
-} from "@nats-io/jetstream";
+import { jetstream, type JetStreamClient, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { natsFault } from "../nats/fault.ts";
-import { isDeletion, openConfigBucket } from "./config_bucket.ts";
+import { isDeletion, isOvertaken, openConfigBucket } from "./config_bucket.ts";
 import { LocksAway, type SharedLocks, type TaggedLock } from "./port.ts";
 import { wireNames } from "./wire_format.ts";
 
@@ -42,8 +37,6 @@ export interface PoolLocksNeeds {
 const REQUEST_TIMEOUT_MS = 3_000;
 /** Longer than this many times its TTL no lock is refreshed any more. */
 const LIVES = 5;
-/** JetStream's code for a publication that expected another last sequence. */
-const WRONG_LAST = 10_071;
 /** Locks of which it is known when they were seen first. */
 const SEEN_MAX = 10_000;
 
@@ -134,7 +127,7 @@ export class PoolLocks implements SharedLocks {
         );
         return tagOf(seq);
       } catch (error) {
-        if (error instanceof JetStreamApiError && error.code === WRONG_LAST) return null;
+        if (isOvertaken(error)) return null;
         throw error;
       }
     });

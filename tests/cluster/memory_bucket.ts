@@ -20,6 +20,15 @@ export class MemoryBucket implements ConfigBucket {
     return Promise.resolve(revision);
   }
 
+  putOver(
+    key: string,
+    value: Uint8Array,
+    seen: Pick<BucketEntry, "revision"> | null,
+  ): Promise<number | null> {
+    const revision = this.entries.get(key)?.revision;
+    return revision === seen?.revision ? this.put(key, value) : Promise.resolve(null);
+  }
+
   get(key: string): Promise<BucketEntry | null> {
     return Promise.resolve(this.entries.get(key) ?? null);
   }
