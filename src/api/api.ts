@@ -17,6 +17,7 @@ import type { Scope } from "../model/token.ts";
 import { type Access, refuseForeignPages, requireScope } from "./access.ts";
 import { ANSWER_HEADERS } from "./http_answer.ts";
 import { rememberAnswers } from "./idempotency.ts";
+import { readJsonBody } from "./json_body.ts";
 import { METRICS_PATH } from "./node.ts";
 import { openApiDocument } from "./openapi.ts";
 import { refuseOwnToken, secretsTakenOut } from "./origin.ts";
@@ -185,20 +186,10 @@ async function checkBodyType(c: Context, possible: readonly string[], isStream: 
   }
   if (isStream || !/[/+]json$/.test(type)) return;
   const text = await c.req.text();
-  checkJson(text);
+  const value = readJsonBody(text);
   refuseOwnToken(c, text);
-}
-
-function checkJson(text: string): void {
-  try {
-    JSON.parse(text);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = text.trim() === ""
-      ? "The body is empty (send a JSON object)"
-      : `The body isn't JSON: ${reason}`;
-    throw new ApiProblem(400, message, [{ pointer: "", message }]);
-  }
+  // Or it would be read a second time to be checked by its schema.
+  c.req.json = <T>() => Promise.resolve(value as T);
 }
 
 /** Refuses bodies that are too large (413). */

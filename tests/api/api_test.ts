@@ -80,6 +80,11 @@ const NOT_JSON: readonly (readonly [string, string, RegExp])[] = [
   ["is blank", "  ", /is empty/],
   ["breaks off", `{"name": `, /isn't JSON/],
   ["is YAML", "name: web", /isn't JSON/],
+  [
+    "has 90,000 keys",
+    JSON.stringify(Object.fromEntries(Array.from({ length: 90_000 }, (_, i) => [`k${i}`, 0]))),
+    /10,000/,
+  ],
 ];
 
 for (const [what, body, detail] of NOT_JSON) {
