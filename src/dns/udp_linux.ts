@@ -3,7 +3,7 @@
  * they are sent from.
  *
  * The cost of a DNS answer is the kernel's, so what counts is to enter it seldom. The loop is a hybrid: it receives
- * without blocking as long as packets are there; when there are none the worker sleeps for a moment itself, and only
+ * without blocking as long as packets are there; when they come in ones and twos the worker sleeps for a moment itself, and only
  * when nothing comes even then it awaits a `poll(2)` on another thread, so that the worker's event loop turns. Waking
  * two threads for every packet costs as much as the answer. Under load the event loop turns every few batches.
  *
@@ -28,6 +28,8 @@ const ADOPTION_GRACE_MS = 5_000;
 const QUERY_MAX = 2048;
 /** Packets after which the event loop gets its turn, even if more wait: some 3 ms of work, in batches of whatever size. */
 const PACKETS_PER_TURN = 16 * BATCH;
+/** So few packets at once say that no more are there now: to be told so by the kernel would be a call more for each of them. */
+const FEW = 3;
 /** Time after which the event loop gets its turn where packets come in ones and twos, milliseconds. */
 const TURN_MS = 2;
 /** How long the worker itself sleeps for the next packet, milliseconds; nothing else of it runs meanwhile. */
@@ -253,7 +255,7 @@ async function answerUntil(
       await pause.pass();
       continue; // it may be stopped, and what waits then is another process's
     }
-    const next = answerWaiting(answering, () => readiness.nap(NAP_MS));
+    const next = answerWaiting(answering, readiness);
     if (next === "turn") await turnEventLoop();
     else if (next === "wait") await readiness.wait(POLL_MS);
     else await new Promise((resolve) => setTimeout(resolve, NOTHING_PAUSE_MS));
@@ -265,24 +267,28 @@ async function answerUntil(
 /**
  * Answers until nothing comes any more or the event loop is due.
  *
- * @param nap sleeps until a packet is there, for a moment at most; whether there is one
  * @returns what to do next: `turn` the event loop, `wait` for a packet, or `pause`, because the kernel says again and
  * again that there is something and gives nothing
  */
 function answerWaiting(
   answering: readonly AnsweringSocket[],
-  nap: () => boolean,
+  readiness: Pick<Readiness, "nap" | "isReady">,
 ): "turn" | "wait" | "pause" {
   const turnAtMs = performance.now() + TURN_MS;
-  for (let answered = 0, empty = 0; answered < PACKETS_PER_TURN;) {
+  for (let answered = 0, empty = 0, hasNapped = false; answered < PACKETS_PER_TURN;) {
     let packets = 0;
-    for (const socket of answering) packets += socket.answerBatch();
+    for (let i = 0; i < answering.length; i++) {
+      if (!hasNapped || readiness.isReady(i)) packets += answering[i]!.answerBatch();
+    }
+    hasNapped = false;
     if (packets > 0) {
       answered += packets;
       empty = 0;
+      if (packets > FEW) continue;
     } else if (++empty > EMPTY_MAX) return "pause";
-    else if (performance.now() >= turnAtMs) return "turn";
-    else if (!nap()) return "wait";
+    if (performance.now() >= turnAtMs) return "turn";
+    if (!readiness.nap(NAP_MS)) return "wait";
+    hasNapped = true;
   }
   return "turn";
 }

@@ -70,7 +70,7 @@ export const OFFSET = {
   sockaddrIn6: { family: 0, port: 2, address: 8, scope: 24, size: 28 },
   inPktinfo: { index: 0, source: 4, size: 12 },
   in6Pktinfo: { address: 0, index: 16, size: 20 },
-  pollfd: { fd: 0, events: 4, size: 8 },
+  pollfd: { fd: 0, events: 4, found: 6, size: 8 },
 } as const;
 
 const NAME_ROOM = 32;
@@ -210,6 +210,8 @@ export class Readiness implements Disposable {
   /** The only memory that C writes to from another thread. It isn't the isolate's, which may end meanwhile. */
   readonly #list: Deno.PointerObject;
   readonly #count: bigint;
+  /** The same memory. */
+  readonly #words: Uint16Array;
 
   /** Takes note of the sockets. */
   constructor(libc: Libc, sockets: readonly BatchSocket[]) {
@@ -217,7 +219,9 @@ export class Readiness implements Disposable {
     this.#libc = libc;
     this.#list = libc.symbols.malloc(BigInt(size))!;
     this.#count = BigInt(sockets.length);
-    const view = new DataView(Deno.UnsafePointerView.getArrayBuffer(this.#list, size));
+    const memory = Deno.UnsafePointerView.getArrayBuffer(this.#list, size);
+    const view = new DataView(memory);
+    this.#words = new Uint16Array(memory);
     for (const [i, { fd }] of sockets.entries()) {
       view.setInt32(i * OFFSET.pollfd.size + OFFSET.pollfd.fd, fd, true);
       view.setInt32(i * OFFSET.pollfd.size + OFFSET.pollfd.events, C.POLLIN, true);
@@ -227,6 +231,11 @@ export class Readiness implements Disposable {
   /** Sleeps with this thread until a socket has something, for so many milliseconds at most; whether one has. */
   nap(ms: number): boolean {
     return this.#libc.symbols.nap(this.#list, this.#count, ms) > 0;
+  }
+
+  /** Whether the last `nap` that found something found it at this socket, by its place among them. */
+  isReady(place: number): boolean {
+    return this.#words[place * FOUND_STEP + FOUND_WORD] !== 0;
   }
 
   /** The same with another thread, so that the event loop turns. */
@@ -261,6 +270,8 @@ export class BatchSocket implements Disposable {
   readonly #pointsTo: (Peer | null)[] = Array.from({ length: BATCH }, () => null);
   readonly #stamp = new Uint8Array(OFFSET.timespec.size);
   readonly #stampView = new DataView(this.#stamp.buffer);
+  /** Slots of which the kernel has said how much packet info they have, where it needs to know how much room there is. */
+  #filled = BATCH;
   #queued = 0;
   #failed = 0;
 
@@ -334,12 +345,16 @@ export class BatchSocket implements Disposable {
    */
   receive(): number {
     if (this.#wildcard) {
-      for (let slot = 0; slot < BATCH; slot++) {
+      for (let slot = 0; slot < this.#filled; slot++) {
         this.#received[slot * HEADER_WORDS + CONTROL_LENGTH_WORD] = CONTROL_ROOM;
       }
+      this.#filled = 0;
     }
     const count = this.#libc.symbols.recvmmsg(this.fd, this.#received, BATCH, C.MSG_DONTWAIT, null);
-    if (count >= 0) return count;
+    if (count >= 0) {
+      this.#filled = count;
+      return count;
+    }
     const errno = errnoOf(this.#libc);
     // An ICMP error for an earlier answer is reported here once; the socket itself is fine.
     if (errno === C.EAGAIN || errno === C.EINTR || ICMP_ERRORS.has(errno)) return 0;
@@ -607,6 +622,8 @@ export class Peer {
   }
 }
 
+const FOUND_STEP = OFFSET.pollfd.size / 2;
+const FOUND_WORD = OFFSET.pollfd.found / 2;
 const HEADER_WORDS = OFFSET.mmsghdr.size / 4;
 const CONTROL_WORD = OFFSET.mmsghdr.control / 4;
 const CONTROL_LENGTH_WORD = OFFSET.mmsghdr.controlLength / 4;

@@ -47,7 +47,7 @@ int main(void) {
     O(in_pktinfo, ipi_ifindex), O(in_pktinfo, ipi_spec_dst), S(in_pktinfo));
   printf("\\"in6Pktinfo\\":{\\"address\\":%d,\\"index\\":%d,\\"size\\":%d},",
     O(in6_pktinfo, ipi6_addr), O(in6_pktinfo, ipi6_ifindex), S(in6_pktinfo));
-  printf("\\"pollfd\\":{\\"fd\\":%d,\\"events\\":%d,\\"size\\":%d}}\\n", O(pollfd, fd), O(pollfd, events), S(pollfd));
+  printf("\\"pollfd\\":{\\"fd\\":%d,\\"events\\":%d,\\"found\\":%d,\\"size\\":%d}}\\n", O(pollfd, fd), O(pollfd, events), O(pollfd, revents), S(pollfd));
   return 0;
 }
 `;
@@ -183,6 +183,32 @@ testOnLinux("an IPv6 peer is answered over IPv6", async () => {
   assert.equal(await client.receive(), "answer from ::1");
 });
 
+testOnLinux("each datagram of a batch says where it was sent, whatever was in its slot before", async () => {
+  using fixture = new Fixture("::");
+  const { socket } = fixture;
+  using client = new Client();
+  using client6 = new Client("::1");
+  for (const size of [5, 1, 0, BATCH, 2, 0, 7]) {
+    const sent = Array.from(
+      { length: size },
+      (_, i) => (i + size) % 3 === 0 ? "::1" : `127.0.${size}.${i + 1}`,
+    );
+    for (const hostname of sent) {
+      await (hostname === "::1" ? client6 : client).send("x", hostname, socket.port);
+    }
+    assert.equal(socket.receive(), size);
+    const told = sent.map((_, slot) => formatIp(socket.peer(slot).localAddress()!));
+    assert.deepEqual(told, sent);
+    for (const slot of sent.keys()) socket.queue(socket.peer(slot), bytesOf("answer"));
+    assert.equal(socket.flush(), 0);
+    for (const hostname of sent) {
+      const answer = await (hostname === "::1" ? client6 : client).receive();
+      assert.match(answer, /^answer from /);
+      if (hostname === "::1") assert.equal(answer, "answer from ::1");
+    }
+  }
+});
+
 testOnLinux("a socket of one address tells none, and truncates what is too long", async () => {
   using fixture = new Fixture("127.0.0.1");
   using client = new Client();
@@ -227,19 +253,20 @@ testOnLinux("what can't be sent is counted once, and the rest goes", async () =>
 
 testOnLinux("what waits is told of, by this thread and by another", async () => {
   using sockets = new BatchSockets();
-  const socket = sockets.bind({ hostname: "127.0.0.1", port: 0 }, {
-    reusePort: false,
-    receiveMax: 512,
-    sendMax: 64,
-  });
-  using readiness = sockets.readiness([socket]);
+  const bind = () =>
+    sockets.bind({ hostname: "127.0.0.1", port: 0 }, { reusePort: false, receiveMax: 512, sendMax: 64 });
+  const both = [bind(), bind()];
+  using readiness = sockets.readiness(both);
   assert.equal(readiness.nap(0), false);
   using client = new Client();
-  await client.send("now", "127.0.0.1", socket.port);
-  await readiness.wait(10_000);
-  assert.equal(readiness.nap(0), true);
-  assert.equal(socket.receive(), 1);
-  closeAbandoned([socket.fd]);
+  for (const [place, socket] of both.entries()) {
+    await client.send("now", "127.0.0.1", socket.port);
+    await readiness.wait(10_000);
+    assert.equal(readiness.nap(0), true);
+    assert.deepEqual(both.map((_, each) => readiness.isReady(each)), both.map((_, each) => each === place));
+    assert.equal(socket.receive(), 1);
+  }
+  closeAbandoned(both.map(({ fd }) => fd));
 });
 
 /** Time is the subject: how long a datagram is left to wait. */
