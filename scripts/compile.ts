@@ -38,13 +38,21 @@ export async function compile({ target, output, main, threads }: CompileOptions 
     const workers = main === undefined ? workerEntries() : [];
     const entry = main ?? "main.ts";
     const cached = main === undefined && canRecord(target) ? CACHED_PROGRAMS : [];
+    const threadsFolder = `${folder}/threads`;
     await bundleAll([
-      [entry, ["--code-splitting", "--outdir", folder]],
-      ...workers.map(({ source, bundle }) => [source, ["-o", `${folder}/${bundle}`]] as const),
+      [[entry], ["--code-splitting", "--outdir", folder]],
+      // Together, for what several of them import is read once.
+      ...(workers.length > 0
+        ? [[workers.map(({ source }) => source), ["--outdir", threadsFolder]] as const]
+        : []),
       ...cached.map((program) =>
-        [program.source, ["--format", "cjs", "-o", `${folder}/${scriptFile(program)}`]] as const
+        [[program.source], ["--format", "cjs", "-o", `${folder}/${scriptFile(program)}`]] as const
       ),
     ]);
+    for (const { name, bundle } of workers) {
+      await Deno.rename(`${threadsFolder}/${name}/worker.js`, `${folder}/${bundle}`);
+    }
+    if (workers.length > 0) await Deno.remove(threadsFolder, { recursive: true });
     for (const { name } of Deno.readDirSync(folder)) {
       const bundle = await Deno.readTextFile(`${folder}/${name}`);
       await Deno.writeTextFile(`${folder}/${name}`, inAscii(withoutUnused(quieted(bundle))));
@@ -116,6 +124,8 @@ export interface CompileOptions {
 }
 
 interface WorkerEntry {
+  /** Its folder below `src`. */
+  readonly name: string;
   readonly source: string;
   readonly bundle: string;
 }
@@ -124,7 +134,7 @@ function workerEntries(): WorkerEntry[] {
   const folders = [...Deno.readDirSync(`${ROOT}/src`)].filter((entry) => entry.isDirectory);
   return folders
     .filter(({ name }) => exists(`${ROOT}/src/${name}/worker.ts`))
-    .map(({ name }) => ({ source: `src/${name}/worker.ts`, bundle: `${name}_worker.js` }));
+    .map(({ name }) => ({ name, source: `src/${name}/worker.ts`, bundle: `${name}_worker.js` }));
 }
 
 function defaultOutput(target: string | undefined): string {
@@ -133,10 +143,12 @@ function defaultOutput(target: string | undefined): string {
 }
 
 /**
- * Bundles each source into what its flags say, as many at a time as there are processors. The first one alone: where the cache
+ * Bundles sources into what their flags say, as many at a time as there are processors. The first one alone: where the cache
  * is empty it brings the bundler, which can't be begun while it is being written.
  */
-async function bundleAll(each: readonly (readonly [source: string, to: readonly string[]])[]): Promise<void> {
+async function bundleAll(
+  each: readonly (readonly [sources: readonly string[], to: readonly string[]])[],
+): Promise<void> {
   const [first, ...left] = each;
   await bundle(...first!);
   const bundling = Array.from({ length: navigator.hardwareConcurrency }, async () => {
@@ -146,11 +158,11 @@ async function bundleAll(each: readonly (readonly [source: string, to: readonly 
   for (const ended of await Promise.allSettled(bundling)) if (ended.status === "rejected") throw ended.reason;
 }
 
-/** Bundles a source into what the flags of `deno bundle` say. */
-async function bundle(source: string, to: readonly string[]): Promise<void> {
+/** Bundles sources into what the flags of `deno bundle` say. */
+async function bundle(sources: readonly string[], to: readonly string[]): Promise<void> {
   const external = UNUSED.flatMap((unused) => ["--external", unused]);
-  await must(`deno bundle ${source}`, [
-    ...["bundle", "--quiet", "--platform", "deno", ...external, ...to, source],
+  await must(`deno bundle ${sources.join(" ")}`, [
+    ...["bundle", "--quiet", "--platform", "deno", ...external, ...to, ...sources],
   ]);
 }
 
