@@ -105,7 +105,10 @@ Deno.test("a value that can't be used is named, and what its node said last goes
       isOfOther ? JSON.parse(JSON.stringify(document).replaceAll("n2/", `${node}/`)) : document,
     );
     await until(() => world.lines.at(-1)!, (line) => reason.test(line));
-    ok(world.discovery.catalog.instancesOf("gg").some(({ id }) => id === `${node}/x`));
+    await until(
+      () => world.discovery.catalog.instancesOf("gg").map(({ id }) => id),
+      (ids) => ids.includes(`${node}/x`),
+    );
   }
 });
 

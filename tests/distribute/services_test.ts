@@ -215,27 +215,34 @@ testWith(["delv", "dig", "nats-server", "pdns_server"], "zones are kept in step"
         await until(() => state.orders, (count) => count === 2);
         ok(ordersOf(checker, "event", "change") >= before + 2);
         state.serial = serial;
-        for (const asked of [4, 5]) {
-          await eventOf(nats, zone, serial);
-          await until(() => state.asked.length, (count) => count === asked);
-        }
-        deepEqual([state.asked, state.orders], [
-          ["signatures", "serial", "signatures", "serial", "serial"],
-          2,
-        ]);
+        const askedFor = (what: string) => state.asked.filter((each) => each === what).length;
+        const tell = async (events: number) => {
+          for (let said = 0; said < events; said++) {
+            const asked = askedFor("serial");
+            await eventOf(nats, zone, serial);
+            // Once more where another secondary is at work on the zone.
+            await until(() => askedFor("serial"), (count) => count > asked);
+          }
+        };
+        await tell(1);
+        const known = askedFor("signatures");
+        await tell(3);
+        // A look at all zones, which there is now and then, may have asked for them.
+        ok(askedFor("signatures") <= known + 1, state.asked.join());
+        equal(state.orders, 2);
         // What is due at the same time is asked at once, of those that take it.
         const both = [zone, "quiet.test."];
-        const askedFor = async () => {
+        const askedTogether = async () => {
           lists.length = 0;
           const events = both.map((each) => ({ zone: each, changed_at: new Date(), serial }));
           await say(nats, "api-proxy", "zone.modified", ...events);
           await until(() => lists.flat(), (asked) => both.every((each) => asked.includes(each)));
           return lists.map(({ length }) => length);
         };
-        await until(askedFor, (lengths) => lengths.includes(2));
+        await until(askedTogether, (lengths) => lengths.includes(2));
         const { host } = installation.secondaries[1]!;
         await say(nats, "ns3", `zonehello.${id}`, { service: "secondary-syncer", host, session: "older" });
-        await until(askedFor, (lengths) => !lengths.includes(2));
+        await until(askedTogether, (lengths) => !lengths.includes(2));
       } finally {
         // Later steps go on with the real one, however this one ends.
         await connection.close();

@@ -9,9 +9,10 @@ import type { Patience } from "../../src/dns/pulse.ts";
 import { Tally } from "../../src/dns/tally.ts";
 import { pause } from "../clock.ts";
 import { askTcp, askUdp, framed, TcpClient, UdpClient } from "./clients.ts";
-import { testEachTransport } from "./each_transport.ts";
+import { type Start, testEachTransport } from "./each_transport.ts";
 import { endless, ENDS_HUNG_THREADS, fatal } from "./faulty_snapshots.ts";
 import { HaltingThreads } from "./halting_threads.ts";
+import { Loopback } from "./loopback.ts";
 import { addresses, query } from "./packets.ts";
 import type { Declared } from "./world.ts";
 
@@ -182,37 +183,49 @@ testEachTransport(
 /** Quick to despair, and yet far from a busy machine's pauses. */
 const IMPATIENT: Patience = { lookMs: 20, quietMs: 200, hungMs: 1_000, deafMs: 5_000 };
 
-if (ENDS_HUNG_THREADS) {
-  testEachTransport(
-    "a worker that hangs is ended and replaced; until then the fleet doesn't answer and nothing is settled",
-    async (start) => {
-      const lines: string[] = [];
-      const replaced = Promise.withResolvers<string>();
-      await using node = await start(at("192.0.2.1"), {
-        patience: IMPATIENT,
-        onReplace: replaced.resolve,
-        onLog: (line, { reason }) => lines.push(`${line}: ${reason}`),
-      });
-      const { world, fleet } = node;
-      assert(fleet.isAnswering);
-      await fleet.publish(endless(world.snapshot), world.board);
-      using client = new UdpClient(node.address);
-      await client.send(WWW); // is never answered
-      while (fleet.isAnswering) await pause();
-      const settled = fleet.turning().then(() => fleet.isAnswering);
-      const published = node.publish(at("192.0.2.2"));
-      assert.equal(await replaced.promise, "hung");
-      assert.equal(fleet.isAnswering, false);
-      await published;
-      assert.equal(await settled, true);
-      assert.match(
-        lines[0]!,
-        /^error A DNS worker hung; starting another: it has not run for 1(\.\d+)? s$/,
-      );
-      assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.2"]);
-      assert.deepEqual(addresses(await askTcp(node.address, WWW)), ["192.0.2.2"]);
-    },
+/** A worker that hangs, by `hang`, is replaced; until then the fleet doesn't answer and nothing is settled. */
+async function hungAndReplaced(start: Start, hang: (node: Loopback) => Promise<unknown>): Promise<void> {
+  const lines: string[] = [];
+  const replaced = Promise.withResolvers<string>();
+  await using node = await start(at("192.0.2.1"), {
+    patience: IMPATIENT,
+    onReplace: replaced.resolve,
+    onLog: (line, { reason }) => lines.push(`${line}: ${reason}`),
+  });
+  const { fleet } = node;
+  assert(fleet.isAnswering);
+  await hang(node);
+  while (fleet.isAnswering) await pause();
+  const settled = fleet.turning().then(() => fleet.isAnswering);
+  const published = node.publish(at("192.0.2.2"));
+  assert.equal(await replaced.promise, "hung");
+  assert.equal(fleet.isAnswering, false);
+  await published;
+  assert.equal(await settled, true);
+  assert.match(
+    lines[0]!,
+    /^error A DNS worker hung; starting another: it has not run for 1(\.\d+)? s$/,
   );
+  assert.deepEqual(addresses(await askUdp(node.address, WWW)), ["192.0.2.2"]);
+  assert.deepEqual(addresses(await askTcp(node.address, WWW)), ["192.0.2.2"]);
+}
+
+if (ENDS_HUNG_THREADS) {
+  testEachTransport("a worker that stands still is ended and replaced", async (start) => {
+    using threads = new HaltingThreads();
+    await hungAndReplaced(start, () => threads.halt("udp"));
+  });
+
+  Deno.test("a worker that looks for a name for ever is ended and replaced", async () => {
+    await hungAndReplaced(
+      (declared, options) => Loopback.start(declared, options),
+      async ({ address, fleet, world }) => {
+        await fleet.publish(endless(world.snapshot), world.board);
+        using client = new UdpClient(address);
+        await client.send(WWW); // is never answered
+      },
+    );
+  });
 }
 
 testEachTransport("a fleet whose worker hangs can be stopped", async (start) => {

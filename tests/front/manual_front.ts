@@ -32,8 +32,7 @@ export class ManualFront implements AsyncDisposable {
     const sockets = resources.use(new StreamSockets());
     const poller = resources.use(sockets.poller());
     const streams = resources.use(sockets.poller());
-    // One that no other test's datagrams get meanwhile.
-    const { fd: listener, port } = sockets.listenTcp({ hostname, port: freePort() }, RELAY_BACKLOG);
+    const { fd: listener, port } = listenAlone(sockets, hostname);
     resources.defer(() => sockets.close(listener));
     const batches = resources.use(new BatchSockets());
     const socket = resources.use(
@@ -136,5 +135,17 @@ export class UdpClient implements Disposable {
 
   [Symbol.dispose](): void {
     this.#socket.close();
+  }
+}
+
+/** At a port that no other test's datagrams get meanwhile. */
+function listenAlone(sockets: StreamSockets, hostname: string): ReturnType<StreamSockets["listenTcp"]> {
+  for (;;) {
+    try {
+      return sockets.listenTcp({ hostname, port: freePort() }, RELAY_BACKLOG);
+    } catch (error) {
+      // Another test may have found it as well.
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
   }
 }

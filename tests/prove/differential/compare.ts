@@ -35,6 +35,8 @@ export const ALLOWED = {
     "a wildcard gives no addresses to a referral (docs/dns.md, Zones above and below each other)",
   "wildcard addresses": "a wildcard gives no addresses to what records name (docs/dns.md, Answers)",
   "addresses from below": "addresses in a zone below are those of that zone (docs/dns.md, Answers)",
+  "needed glue":
+    "glue from below the cut that didn't fit behind what others put before it: it is to be there (RFC 9471 §3.1)",
   "optional glue":
     "addresses of servers outside of the delegation go where they don't fit (docs/dns.md, Zones above …)",
 } as const;
@@ -250,7 +252,11 @@ function glueAllowance({ ours, knot, world, stream }: Situation): Allowed | null
       false;
   const below = lowerCaseName(nameToWire(cut));
   const isOptional = ({ name }: ResourceRecord) => !isAtOrBelow(lowerCaseName(nameToWire(name)), below);
-  if (extra.some(isKnownHere)) return !stream && extra.every(isOptional) ? "optional glue" : null;
+  if (extra.some(isKnownHere)) {
+    if (stream) return null;
+    if (extra.every(isOptional)) return "optional glue";
+    return missing.length === 0 && extra.every(isKnownHere) ? "needed glue" : null;
+  }
   if (missing.length === 0) return "foreign glue";
   if (missing.every((record) => !isKnownHere(record))) return "wildcard glue";
   return !stream && missing.every(isOptional) ? "optional glue" : null;
