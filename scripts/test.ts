@@ -9,9 +9,10 @@
  * what tests print is kept in `.cache/test.log` (of what runs beside others: `.cache/test_own.log`, `.cache/test_early.log` and `.cache/test_description.log`), and what failed is shown at the end
  * of its pass. The last line is `N passed, N failed`, counted from Deno's own summaries.
  *
- * Tests of one to three files that fail are tried once more, with nothing beside them, and then it is told where leaks began. One that
+ * Tests of a few files that fail are tried once more, with nothing beside them, and then it is told where leaks began. One that
  * passes then counts as passed and is named as unsteady, for it is a fault of its own: it takes for granted that the machine has time
- * for it.
+ * for it, or leaves something behind that fails others. Above the last line each is named again, with its first words, for much is
+ * printed between.
  *
  * Under `PLEIADES_TEST_ALL=1` a missing program fails its tests instead of skipping them, and schemathesis is
  * brought as well (some 90 MB, hence not by default). `--unit` brings and compiles nothing and leaves out `tests/e2e`
@@ -31,6 +32,12 @@ export interface Tally {
   readonly passed: number;
   readonly failed: number;
   readonly ignored: number;
+}
+
+/** How the tests of a pass ended, and what is to be said of those that didn't end well. */
+interface Outcome extends Tally {
+  /** A line each. */
+  readonly faults: readonly string[];
 }
 
 /** A pass that takes longer hangs: the longest pass needs four to six minutes on two cores, and twice as long on slow ones. */
@@ -146,7 +153,7 @@ export async function test(args: readonly string[]): Promise<number> {
   const programs = unitOnly ? NONE_WANTED : prepare(all, env);
   const estimate = "this takes some five minutes on two cores (--unit: four); ";
   console.log(`${paths.length === 0 ? estimate : ""}a test's output goes to .cache/test.log`);
-  const tallies: Tally[] = [];
+  const tallies: Outcome[] = [];
   const parts = paths.length > 0 ? ofPaths(paths, { unitOnly }) : await passesOfAll({ unitOnly });
   try {
     for (const passes of parts) {
@@ -161,6 +168,7 @@ export async function test(args: readonly string[]): Promise<number> {
     for (const folder of [MADE, JOINED]) await Deno.remove(folder, { recursive: true }).catch(ignoreAbsence);
   }
   const { passed, failed, ignored } = sum(tallies);
+  for (const line of tallies.flatMap(({ faults }) => faults)) console.log(line);
   console.log(`\n${ignored} ignored, ${((performance.now() - started) / 1000).toFixed(0)} s`);
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed + ignored > 0 ? 0 : 1;
@@ -302,7 +310,7 @@ interface Programs {
 const NONE_WANTED: Programs = { most: Promise.resolve(), all: Promise.resolve() };
 
 /** Runs passes at the same time, and looks at what failed in them when nothing runs any more. */
-async function together(all: readonly Pass[]): Promise<Tally[]> {
+async function together(all: readonly Pass[]): Promise<Outcome[]> {
   const runs = await Promise.all(all.map(async (pass, i) => {
     const { begins, programs } = pass;
     if (begins !== "at once") await (begins === undefined ? programs.most : programs.all);
@@ -311,7 +319,7 @@ async function together(all: readonly Pass[]): Promise<Tally[]> {
     const run = await runTests(pass, { shows: i === 0 });
     return { pass, run, seconds: ((performance.now() - started) / 1000).toFixed(0) };
   }));
-  const tallies: Tally[] = [];
+  const tallies: Outcome[] = [];
   for (const { pass, run, seconds } of runs) {
     const counted = await secondLook(run, pass);
     console.log(`${pass.title}: ${counted.passed} passed, ${counted.failed} failed in ${seconds} s`);
@@ -367,10 +375,11 @@ async function runTests(
 }
 
 /** Tries the few tests that failed again, alone. What fails in many files is broken, and what broke off stays so. */
-async function secondLook({ output, counted }: Run, pass: Pass): Promise<Tally> {
+async function secondLook({ output, counted }: Run, pass: Pass): Promise<Outcome> {
   const failed = failedTests(output);
   const files = [...new Set(failed.map(({ file }) => file))];
-  if (files.length === 0 || files.length > MAX_FILES_TRIED_AGAIN) return counted;
+  const faults = firstWords(output).map((words) => `failed: ${words}`);
+  if (files.length === 0 || files.length > MAX_FILES_TRIED_AGAIN) return { ...counted, faults };
   // What is left of the arguments are flags: paths are those of the files.
   const flags = pass.args.filter((arg) =>
     arg.startsWith("--") && arg !== "--parallel" && !arg.startsWith("--ignore=")
@@ -387,7 +396,13 @@ async function secondLook({ output, counted }: Run, pass: Pass): Promise<Tally> 
     console.log(`unsteady: "${name}" (${file}) failed among others and passes alone`);
   }
   const stillFailing = Math.max(counted.failed - unsteady.length, again.counted.failed);
-  return { ...counted, passed: counted.passed + counted.failed - stillFailing, failed: stillFailing };
+  return {
+    ...{ ...counted, passed: counted.passed + counted.failed - stillFailing, failed: stillFailing },
+    faults: [
+      ...faults.map((fault) => `among others ${fault}`),
+      ...firstWords(again.output).map((words) => `alone failed: ${words}`),
+    ],
+  };
 }
 
 /**
@@ -398,7 +413,8 @@ async function secondLook({ output, counted }: Run, pass: Pass): Promise<Tally> 
 const V8_FLAGS = "--v8-flags=--min-semi-space-size=16,--initial-old-space-size=256,--no-memory-reducer" +
   (Deno.version.v8.startsWith("14.") ? ",--external-memory-accounted-in-global-limit" : "");
 
-const MAX_FILES_TRIED_AGAIN = 3;
+/** What a test leaves behind fails those of other files of its thread, too. */
+const MAX_FILES_TRIED_AGAIN = 8;
 
 /**
  * The tests, without their steps, that Deno's account names as failed, and the files to run for them; none where one of them has no
@@ -443,6 +459,17 @@ export function failures(output: string): string {
 }
 
 const LINES_OF_A_BREAK = 60;
+
+/** The first words of Deno's account of each test that failed, a line each: its name, and why. */
+export function firstWords(output: string): string[] {
+  const text = plain(output);
+  const [, account = ""] = /\n ERRORS \n\n([\s\S]*?)\n FAILURES \n/.exec(text) ?? [];
+  return [...account.matchAll(/^(.*) => \.\/\S+:\d+:\d+\n(.*(?:\n.+){0,9})/gm)]
+    .map(([, name = "", why = ""]) => `${name}: ${why.replace(/\s*\n\s*/g, " ")}`)
+    .map((line) => line.length > LINE_MAX ? `${line.slice(0, LINE_MAX)}…` : line);
+}
+
+const LINE_MAX = 600;
 
 /** A line that counts tests while they run; nothing where no terminal would turn it over. */
 class Progress {

@@ -12,6 +12,7 @@ import { filesBelow } from "../scripts/check.ts";
 import {
   failedTests,
   failures,
+  firstWords,
   innermostReason,
   JOINED,
   passesOfAll,
@@ -50,6 +51,33 @@ Deno.test("failures() gives Deno's account of what failed, without the noise bef
 Deno.test("failures() gives the last lines of a run that broke off", () => {
   const lines = Array.from({ length: 100 }, (_, i) => `line ${i}`);
   match(failures(lines.join("\n")), /^line 40\n[\s\S]*line 99$/);
+});
+
+Deno.test("firstWords() has a line of each test that failed, with why it did", () => {
+  const account = [
+    "leaks => ./tests/a_test.ts:1:6",
+    "error: Leaks detected:",
+    "  - A timer was started in this test, but never completed.",
+    "To get more details where leaks occurred, run again with the --trace-leaks flag.",
+    "",
+    "steps ... inner => ./tests/a_test.ts:3:43",
+    "error: Error: inside",
+    "    at file:///tests/a_test.ts:3:71",
+    "",
+    "long => ./tests/b_test.ts:1:6",
+    `error: ${"x".repeat(1_000)}`,
+    "",
+  ];
+  const [leaks, steps, long, ...more] = firstWords(
+    `…\n ERRORS \n\n${account.join("\n")}\n FAILURES \n\nleaks => …\n`,
+  );
+  match(
+    leaks!,
+    /^leaks: error: Leaks detected: - A timer was started in this test, but never completed\. To/,
+  );
+  equal(steps, "steps ... inner: error: Error: inside at file:///tests/a_test.ts:3:71");
+  match(long!, /^long: error: x{500,600}…$/);
+  deepEqual(more, []);
 });
 
 Deno.test("failedTests() names what failed and the file to run for it, unless something failed outside of every test", () => {
