@@ -57,16 +57,23 @@ export function freeConsulPorts(): ConsulPorts {
 /** The server. */
 export class ConsulServer implements AsyncDisposable {
   readonly host: string;
-  readonly ports: ConsulPorts;
   readonly folder: string;
   readonly #options: ConsulServerOptions;
+  #ports: ConsulPorts;
   #child: Deno.ChildProcess | null = null;
+  /** Whether it has ended by itself. */
+  #hasEnded = false;
 
   private constructor(options: ConsulServerOptions, folder: string) {
     this.#options = options;
     this.folder = folder;
     this.host = options.host ?? "127.0.0.1";
-    this.ports = options.ports ?? freeConsulPorts();
+    this.#ports = options.ports ?? freeConsulPorts();
+  }
+
+  /** Where it listens. */
+  get ports(): ConsulPorts {
+    return this.#ports;
   }
 
   /** Starts it; resolves when its datacenter has a leader, unless it waits for other servers. */
@@ -74,8 +81,19 @@ export class ConsulServer implements AsyncDisposable {
     const server = new ConsulServer(options, await Deno.makeTempDir({ prefix: "pleiades-consul-" }));
     if (options.tls === true) await server.#makeCertificates();
     server.run();
-    if ((options.servers ?? 1) === 1) await server.untilLed();
-    return server;
+    if ((options.servers ?? 1) > 1) return server;
+    for (let tries = 1;; tries++) {
+      try {
+        await server.untilLed();
+        return server;
+      } catch (error) {
+        if (!server.#hasEnded || options.ports !== undefined || tries === TRIES) throw error;
+        // Another test may have found one of its ports as well.
+        server.#ports = freeConsulPorts();
+        await Deno.remove(`${server.folder}/data`, { recursive: true }).catch(() => {});
+        server.run();
+      }
+    }
   }
 
   /** As settings name it. */
@@ -131,18 +149,23 @@ export class ConsulServer implements AsyncDisposable {
       },
     };
     Deno.writeTextFileSync(`${this.folder}/server.json`, JSON.stringify(config));
-    this.#child = new Deno.Command(program("consul")!, {
+    const child = new Deno.Command(program("consul")!, {
       args: ["agent", "-config-file", `${this.folder}/server.json`],
       ...{ stdin: "null", stdout: "null", stderr: "null", env: { GOMAXPROCS: "2" } },
     }).spawn();
+    this.#child = child;
+    this.#hasEnded = false;
+    child.status.then(() => this.#hasEnded = this.#child === child);
   }
 
-  /** Resolves when its datacenter has a leader that takes writes. */
+  /** Resolves when its datacenter has a leader that takes writes. @throws when it has ended before */
   async untilLed(): Promise<void> {
     await until(
       () => this.call("GET", "/v1/health/service/consul?passing").catch(() => null),
-      (answer) => answer?.status === 200 && Array.isArray(answer.json) && answer.json.length > 0,
+      (answer) =>
+        this.#hasEnded || (answer?.status === 200 && Array.isArray(answer.json) && answer.json.length > 0),
     );
+    if (this.#hasEnded) throw new Error("Consul has ended; one of its ports may be taken");
   }
 
   /** A request of its API, with all rights unless another token is said. */
@@ -234,6 +257,9 @@ export class ConsulServer implements AsyncDisposable {
     }
   }
 }
+
+/** How often other ports are tried. */
+const TRIES = 5;
 
 /** How long anything may take; far longer than it does. */
 const PATIENCE_MS = 120_000;
