@@ -14,24 +14,25 @@
  * @module
  */
 import type { Extents } from "../geo/extents.ts";
-import { type Decision, type DecisionKey, Decisions, isSame } from "./decisions.ts";
+import { type Decision, type DecisionKey, Decisions, hashOf, isSame } from "./decisions.ts";
 import { type Fence, type JudgedFence, judgeFence, STATE, type State } from "./fence.ts";
-import { unitVector } from "../geo/location.ts";
-import { hashBits, Rendezvous } from "./hash.ts";
+import { hashBits } from "./hash.ts";
+import type { Lasting, Site } from "./lasting.ts";
 import type { MapFile } from "../geo/map_file_table.ts";
 import type { Mmdb } from "../geo/mmdb.ts";
-import { NamedByMap, type NamedMembers } from "./named_by_map.ts";
+import { NamedByMap } from "./named_by_map.ts";
 import {
   type Candidate,
-  groupsOf,
+  costsFor,
   indicesOf,
   keepRanked,
   orderBy,
   rankEqual,
   rankGroups,
   type Ranking,
+  rankRuns,
 } from "./ranking.ts";
-import { type ClientRule, type RuleGroup, RuleGroups } from "./rule_groups.ts";
+import type { ClientRule, RuleGroup } from "./rule_groups.ts";
 import type { Trie } from "./trie.ts";
 import { scheduleOf } from "./weighted.ts";
 
@@ -51,17 +52,17 @@ export type Base =
   | { readonly kind: "alike"; readonly ranking: Ranking }
   /** Nearest first. */
   | { readonly kind: "nearest" }
-  /** Those first that the map file names; `named` is about all who might become candidates. */
-  | { readonly kind: "mapped"; readonly named: NamedMembers | null }
+  /** Those first that the map file names. */
+  | { readonly kind: "mapped" }
   /** By rendezvous hashing. */
   | { readonly kind: "hashed" };
 
 /** What a map is made for. */
 export interface ClientMapOptions {
-  /** Those that may be answered; with a geofence all members of the pool. */
+  /** Those that may be answered, by index; with a geofence all members of the pool. */
   readonly candidates: readonly Candidate[];
-  /** Looked at before `base`. */
-  readonly rules: readonly ClientRule[];
+  /** All that may ever be candidates, and the rules, which are looked at before `base`. */
+  readonly lasting: Lasting;
   /** How candidates are ordered. */
   readonly base: Base;
   /** How a client is fenced in; `null` = never. */
@@ -132,6 +133,8 @@ export const STEPS_MAX = 512;
 const STEPS_MAX_UNBOUNDED = 128;
 /** What a question to the map file counts: two searches in it. */
 const STEPS_OF_MAP = 8;
+/** Changes in what it says that are looked at in a step. */
+const CHANGES_A_STEP = 4;
 /** Sites that are compared in a step. */
 const SITES_A_STEP = 4;
 /** With more groups of rules of a kind it isn't looked at whether they make a difference. */
@@ -140,6 +143,8 @@ const GROUPS_COMPARED_MAX = 64;
 const CANDIDATES_A_STEP = 4;
 /** Their number, squared, divided by this is what sorting them takes beside a step for each. */
 const CANDIDATES_SORTED = 256;
+/** What things take in memory, nearly (`Trie.beside`). */
+const BYTES = { map: 3_000, candidate: 16, decision: 400, key: 40, word: 4 } as const;
 /** Below this, one place isn't proved nearer than another: the rounding of unit vectors. */
 const DOT_MARGIN = 1e-7;
 
@@ -171,27 +176,28 @@ export class ClientMap {
    * a fall all clients but those of the fallen cost what they cost before.
    */
   readonly #kept: Former | null;
-  /** Of the candidates, where there are former maps. */
-  readonly #indices: ReadonlySet<number> = new Set();
-  readonly #groups: RuleGroups;
+  /** Of the candidates, by index; −1 = it is none. */
+  readonly #positions: number[];
   /** The kinds of rules that can make a difference. */
   readonly #sees: KindsSeen;
+  /** Those at which candidates stand. */
   readonly #sites: readonly Site[];
   /** Candidates whose place isn't known, by position. */
-  readonly #unplaced: readonly number[];
+  readonly #unplaced: number[] = [];
   /** What the map file says of the candidates; `null` = it isn't asked. */
   readonly #named: NamedByMap | null;
-  /** How a hash ranks the candidates; `null` = it isn't asked, or has nothing to choose. */
-  readonly #rendezvous: Rendezvous | null;
+  /** Whether a hash is asked, and has something to choose. */
+  readonly #isHashed: boolean;
 
   /** The address that is made out ahead next: of IPv4, then of IPv6, then none. */
   #ahead: Uint8Array | null = new Uint8Array(4);
   #aheadLeft = AHEAD_MAX;
 
+  /** Bytes that its decisions take, and what is remembered of them. */
+  #bytes = 0;
+
   // What the prefix being made out depends on.
-  #prefix: Uint8Array = new Uint8Array(4);
-  readonly #prefix4 = new Uint8Array(4);
-  readonly #prefix6 = new Uint8Array(16);
+  #prefix: Uint8Array = PREFIX_V4;
   #city: Mmdb | null = null;
   #extents: Extents | null = null;
   #asn: Mmdb | null = null;
@@ -203,29 +209,26 @@ export class ClientMap {
   #order: readonly number[] = NONE;
   #orderPlace = 0;
   #orderCity: Mmdb | null = null;
-  /** Of the place looked at: what sites cost, the way to the client reversed. */
-  readonly #costs: Float64Array;
-  /** The nodes on the way to the client, by depth. */
-  readonly #cityPath = new Uint32Array(BITS_MAX + 1);
-  readonly #asnPath = new Uint32Array(BITS_MAX + 1);
-  readonly #cidrPath = new Int32Array(BITS_MAX + 1);
 
   /** Nothing is made out yet. */
   constructor(options: ClientMapOptions, facts: ClientFacts, trie: Trie) {
     this.#options = options;
     this.#facts = facts;
     this.#trie = trie;
-    this.#groups = new RuleGroups(options.rules);
-    const { base, candidates, fence, max, formers = [] } = options;
-    const { sites, unplaced } = sitesOf(base.kind === "nearest" ? candidates : []);
-    this.#sites = sites;
-    this.#costs = new Float64Array(sites.length);
-    this.#unplaced = unplaced;
+    const { base, candidates, lasting, fence, max, formers = [] } = options;
+    this.#positions = new Array<number>(lasting.size).fill(NO_CANDIDATE);
+    for (let position = 0; position < candidates.length; position++) {
+      const { index, place } = candidates[position]!;
+      this.#positions[index] = position;
+      if (place === null) this.#unplaced.push(position);
+    }
+    this.#sites = base.kind === "nearest" ? this.#sitesAmong(lasting.sites) : NO_SITES;
     const ranked = candidates.filter(({ isUp }, at) => fence === null || (fence.listed[at] && isUp)).length;
-    this.#rendezvous = base.kind === "hashed" && ranked > 1 ? new Rendezvous(candidates) : null;
-    this.#named = base.kind === "mapped" && facts.map && base.named
-      ? new NamedByMap(facts.map, base.named, candidates)
+    this.#isHashed = base.kind === "hashed" && ranked > 1;
+    this.#named = base.kind === "mapped" && facts.map && lasting.named
+      ? new NamedByMap(facts.map, lasting.named, this.#positions)
       : null;
+    trie.beside += BYTES.map + BYTES.candidate * lasting.size;
     this.#sees = this.#kindsSeen();
     // Where all are shown the fallen ones were, too; of what is fenced in it matters who is down; and where nothing is
     // looked at any more all clients are alike.
@@ -234,7 +237,6 @@ export class ClientMap {
     const inherited = canInherit ? formers.map((map): Former => ({ map, numbers: [] })) : [];
     this.#kept = inherited.pop() ?? null;
     this.#formers = inherited;
-    if (this.#kept !== null) this.#indices = new Set(candidates.map(({ index }) => index));
   }
 
   /** The decision for an address of 4 or 16 bytes; `depth` tells for how wide a prefix it holds. */
@@ -292,7 +294,7 @@ export class ClientMap {
    * @returns whether there may be more
    */
   makeAhead(count: number): boolean {
-    if (this.#rendezvous !== null || this.#named !== null) return false;
+    if (this.#isByAddress) return false;
     for (let i = 0; i < count; i++) {
       const address = this.#ahead;
       if (address === null || this.#aheadLeft-- === 0 || this.#trie.isHalfFull) return false;
@@ -324,8 +326,8 @@ export class ClientMap {
     const inside = fence ? this.#insideOf(group, city) : null;
     const judged = inside && judgeFence(fence!, candidates, inside);
     return {
-      rule: group === null ? null : this.#options.rules[group.rules[0]!]!,
-      named: group?.candidates ?? [],
+      rule: group === null ? null : this.#ruleOf(group),
+      named: group === null ? [] : this.#positionsOf(group.members),
       place: Number.isNaN(latitude) ? null : { latitude, longitude: mmdb!.longitude(city) },
       country: mmdb ? lettersOf(mmdb.country(city)) : null,
       continent: mmdb ? lettersOf(mmdb.continent(city)) : null,
@@ -347,6 +349,8 @@ export class ClientMap {
     this.#siteDecisions = null;
     this.#shortcut?.fill(0);
     for (const known of this.#remembered) known.clear();
+    this.#trie.beside -= this.#bytes;
+    this.#bytes = 0;
     if (this.#kept !== null) this.#kept.numbers = [];
     for (const former of this.#formers) former.numbers = [];
   }
@@ -357,7 +361,7 @@ export class ClientMap {
     this.#city = city?.mmdb ?? null;
     this.#extents = city?.extents ?? null;
     this.#asn = this.#facts.asn(family);
-    this.#prefix = family === 4 ? this.#prefix4 : this.#prefix6;
+    this.#prefix = family === 4 ? PREFIX_V4 : PREFIX_V6;
   }
 
   #leaf(mmdb: Mmdb | null, address: Uint8Array): number {
@@ -365,7 +369,7 @@ export class ClientMap {
   }
 
   #cidrLeaf(address: Uint8Array): number {
-    const groups = this.#groups;
+    const { groups } = this.#options.lasting;
     let node = groups.cidrRoot(address.length);
     for (let bit = 0; node >= 0; bit++) node = groups.cidrChild(address.length, node, bitAt(address, bit));
     return node;
@@ -379,8 +383,8 @@ export class ClientMap {
     const sees = { cidr: false, asn: false, country: false, continent: false };
     let isBehind = false;
     for (const kind of ["continent", "country", "asn", "cidr"] as const) {
-      const groups = this.#groups.of(kind);
-      sees[kind] = groups.length > 0 && (isBehind || !this.#areLikeOthers(groups));
+      const groups = this.#options.lasting.groups.of(kind);
+      sees[kind] = groups.some((group) => this.#isLive(group)) && (isBehind || !this.#areLikeOthers(groups));
       isBehind ||= sees[kind];
     }
     return sees;
@@ -388,9 +392,14 @@ export class ClientMap {
 
   /** Whether clients of these groups get what all others get, as far as that is the same for all. */
   #areLikeOthers(groups: readonly RuleGroup[]): boolean {
-    if (this.#options.base.kind !== "alike" || groups.length > GROUPS_COMPARED_MAX) return false;
+    if (this.#options.base.kind !== "alike") return false;
+    const live: RuleGroup[] = [];
+    for (const group of groups) {
+      if (!this.#isLive(group)) continue;
+      if (live.push(group) > GROUPS_COMPARED_MAX) return false;
+    }
     const others = this.#keyOf(this.#rank(null, 0));
-    return groups.every((group) => isSame(this.#keyOf(this.#rank(group, 0)), others));
+    return live.every((group) => isSame(this.#keyOf(this.#rank(group, 0)), others));
   }
 
   /**
@@ -437,9 +446,10 @@ export class ClientMap {
 
   /** The number of a former decision: that it holds for as long as none of those in it has fallen. */
   #held(decision: Decision): number {
-    for (const index of decision.order) if (!this.#indices.has(index)) return -1;
-    const known = this.#decisions.find(decision);
-    return known >= 0 ? known : this.#added(decision);
+    for (const index of decision.order) if (this.#positions[index] === NO_CANDIDATE) return -1;
+    const hash = hashOf(decision);
+    const known = this.#decisions.find(decision, hash);
+    return known >= 0 ? known : this.#added(decision, hash);
   }
 
   /** The number of the decision for an address, if it was made out before; else −1. */
@@ -477,9 +487,9 @@ export class ClientMap {
     const budget = this.#extents || !this.#seesCity ? STEPS_MAX : STEPS_MAX_UNBOUNDED;
     this.#left = budget;
     let end = this.#descend(address, depth);
-    const place = this.#placeAt(this.#cityPath[end]!);
-    const network = this.#networkAt(this.#asnPath[end]!);
-    this.#group = this.#groupFor(this.#cidrPath[end]!, place, network);
+    const place = this.#placeAt(CITY_PATH[end]!);
+    const network = this.#networkAt(ASN_PATH[end]!);
+    this.#group = this.#groupFor(CIDR_PATH[end]!, place, network);
     const isByAddress = this.#isByAddress && !this.#isRuleEnough(this.#group);
     if (isByAddress) end = this.#descendFurther(end, this.#baseDepth(address));
     prefix.set(address);
@@ -489,7 +499,7 @@ export class ClientMap {
     this.#orderCity = this.#city;
     const decision = this.#decide(this.#group, place);
     // What a hash says depends on every bit that it looks at.
-    const least = isByAddress && this.#rendezvous !== null ? Math.max(depth, hashBits(address)) : depth;
+    const least = isByAddress && this.#isHashed ? Math.max(depth, hashBits(address)) : depth;
     while (end > least && this.#isOtherHalfAlike(end, decision)) clearBit(prefix, --end);
     this.depth = end;
     this.steps += budget - this.#left;
@@ -502,15 +512,15 @@ export class ClientMap {
 
   /** Whether the algorithm looks at addresses themselves. */
   get #isByAddress(): boolean {
-    return this.#rendezvous !== null || this.#named !== null;
+    return this.#isHashed || this.#named !== null;
   }
 
   /** Walks down to where neither a database nor a rule's prefix makes a difference; gives the depth, at least `least`. */
   #descend(address: Uint8Array, least: number): number {
     const bits = address.length * 8;
     const family = address.length === 4 ? 4 : 6;
-    const groups = this.#groups;
-    const [cities, asns, cidrs] = [this.#cityPath, this.#asnPath, this.#cidrPath];
+    const { groups } = this.#options.lasting;
+    const [cities, asns, cidrs] = [CITY_PATH, ASN_PATH, CIDR_PATH];
     const city = this.#city;
     const asn = this.#asn;
     let end = 0;
@@ -534,7 +544,7 @@ export class ClientMap {
 
   /** Likewise where only places count: what most maps go by, and most of what a new prefix costs. */
   #descendPlaces(city: Mmdb, address: Uint8Array, least: number): number {
-    const [cities, asns, cidrs] = [this.#cityPath, this.#asnPath, this.#cidrPath];
+    const [cities, asns, cidrs] = [CITY_PATH, ASN_PATH, CIDR_PATH];
     const { nodeCount } = city;
     const bits = address.length * 8;
     let node = cities[0]!;
@@ -557,9 +567,9 @@ export class ClientMap {
   /** Likewise on to a depth, below leaves. */
   #descendFurther(from: number, to: number): number {
     for (let depth = from; depth < to; depth++) {
-      this.#cityPath[depth + 1] = this.#cityPath[depth]!;
-      this.#asnPath[depth + 1] = this.#asnPath[depth]!;
-      this.#cidrPath[depth + 1] = this.#cidrPath[depth]!;
+      CITY_PATH[depth + 1] = CITY_PATH[depth]!;
+      ASN_PATH[depth + 1] = ASN_PATH[depth]!;
+      CIDR_PATH[depth + 1] = CIDR_PATH[depth]!;
     }
     return Math.max(from, to);
   }
@@ -578,9 +588,9 @@ export class ClientMap {
     const other = bitAt(prefix, bit);
     const isAlike = this.#isAlike(
       depth,
-      childOf(this.#city, this.#cityPath[bit]!, other),
-      childOf(this.#asn, this.#asnPath[bit]!, other),
-      this.#groups.cidrChild(prefix.length, this.#cidrPath[bit]!, other),
+      childOf(this.#city, CITY_PATH[bit]!, other),
+      childOf(this.#asn, ASN_PATH[bit]!, other),
+      this.#options.lasting.groups.cidrChild(prefix.length, CIDR_PATH[bit]!, other),
       wanted,
     );
     flipBit(prefix, bit);
@@ -608,12 +618,12 @@ export class ClientMap {
       if (isWhole || this.#isBaseSame(depth) || this.#isRuleEnough(group)) {
         return this.#decidesAs(group, place, wanted);
       }
-      if (this.#rendezvous !== null) return false;
+      if (this.#isHashed) return false;
     } else if (isRuleEnd && this.#extents !== null && this.#isBaseSame(depth)) {
       const proved = this.#prove(city, asn, cidr, wanted);
       if (proved !== UNPROVED) return proved === ALIKE;
     }
-    const groups = this.#groups;
+    const { groups } = this.#options.lasting;
     for (let bit = 0; bit < 2; bit++) {
       if (bit === 1) flipBit(prefix, depth);
       const isAlike = this.#isAlike(
@@ -631,17 +641,19 @@ export class ClientMap {
 
   /** Whether the algorithm, places apart, orders candidates in the same way for all of the prefix. */
   #isBaseSame(depth: number): boolean {
-    if (this.#rendezvous !== null) return depth >= hashBits(this.#prefix);
+    if (this.#isHashed) return depth >= hashBits(this.#prefix);
     if (this.#named === null) return true;
-    this.#left -= STEPS_OF_MAP;
-    return this.#named.isSame(this.#prefix, depth);
+    const { looked } = this.#named;
+    const isSame = this.#named.isSame(this.#prefix, depth);
+    this.#left -= STEPS_OF_MAP + Math.ceil((this.#named.looked - looked) / CHANGES_A_STEP);
+    return isSame;
   }
 
   /** Whether a rule alone fills the answer, so that nothing depends on the algorithm. */
   #isRuleEnough(group: RuleGroup | null): boolean {
     if (!group) return false;
     const { candidates, fence, max } = this.#options;
-    const named = group.candidates.length;
+    const named = this.#countOf(group.members);
     return fence !== null || named + 1 >= candidates.length || (max !== 0 && named >= max);
   }
 
@@ -696,7 +708,7 @@ export class ClientMap {
     let shown = 0;
     for (let i = 0; i < this.#order.length && this.#left >= 0; i++) {
       const site = sites[order[i]!]!;
-      shown += site.candidates.length;
+      shown += this.#countOf(site.members);
       if (fence !== null || (max !== 0 && shown >= max)) return this.#isNearerThanRest(extent, i);
       if (i % SITES_A_STEP === 0) this.#left--;
       if (i + 1 === this.#order.length) break;
@@ -725,7 +737,9 @@ export class ClientMap {
     if (!this.#options.fence || this.#group !== null) return false;
     this.#left -= Math.floor(this.#sites.length ** 2 / SITES_A_STEP);
     if (this.#left < 0) return false;
-    this.#siteDecisions ??= this.#sites.map(({ candidates }) => this.#numberOf(this.#fencedIn(candidates)));
+    this.#siteDecisions ??= this.#sites.map(({ members }) =>
+      this.#numberOf(this.#fencedIn(this.#positionsOf(members)))
+    );
     const isWanted = (site: number) => this.#siteDecisions![site] === wanted;
     return this.#sites.every((site, i) =>
       isWanted(i) ||
@@ -746,15 +760,16 @@ export class ClientMap {
 
   /** The decision where nothing varies any more; remembered unless it depends on the bits of the address. */
   #decide(group: RuleGroup | null, place: number): number {
-    if (this.#rendezvous !== null && !this.#isRuleEnough(group)) return this.#work(group, place);
+    if (this.#isHashed && !this.#isRuleEnough(group)) return this.#work(group, place);
     const known = this.#remembered[this.#prefix.length === 4 ? 0 : 1];
     const { kind } = this.#options.base;
     const part = kind === "nearest" ? place : this.#named !== null ? this.#named.setAt(this.#prefix) : 0;
-    const key = part * (this.#groups.count + 1) + (group === null ? 0 : group.number + 1);
+    const key = part * (this.#options.lasting.groups.count + 1) + (group === null ? 0 : group.number + 1);
     const before = known.get(key);
     if (before !== undefined) return before;
     const decision = this.#work(group, place);
     known.set(key, decision);
+    this.#take(BYTES.key);
     return decision;
   }
 
@@ -786,13 +801,13 @@ export class ClientMap {
   #isOrderAt(place: number): boolean {
     const { max } = this.#options;
     const first = this.#costOfSites(place);
+    const costs = costsFor(this.#sites.length);
     const order = this.#order;
     if (first !== order[0]) return false;
     if (this.#order.length === 1) return true;
-    const costs = this.#costs;
     let shown = 0;
     for (let i = 0; i + 1 < this.#order.length; i++) {
-      shown += this.#sites[order[i]!]!.candidates.length;
+      shown += this.#countOf(this.#sites[order[i]!]!.members);
       const isLast = max !== 0 && shown >= max;
       for (let j = i + 1; j < (isLast ? this.#order.length : i + 2); j++) {
         const [a, b] = [order[i]!, order[j]!];
@@ -807,18 +822,26 @@ export class ClientMap {
   #numberOf(ranking: Ranking & { readonly state: State }): number {
     const { candidates } = this.#options;
     const key = this.#keyOf(ranking);
-    const known = this.#decisions.find(key);
+    const hash = hashOf(key);
+    const known = this.#decisions.find(key, hash);
     if (known >= 0) return known;
     const equals = ranking.order.slice(0, ranking.lead).map((position) => candidates[position]!);
     const schedule = scheduleOf(equals.map(({ weight }) => weight));
-    return this.#added({ ...key, schedule, left: leftOf(equals) });
+    return this.#added({ ...key, schedule, left: leftOf(equals) }, hash);
   }
 
-  #added(decision: Decision): number {
-    const number = this.#decisions.add(decision);
+  #added(decision: Decision, hash: number): number {
+    const number = this.#decisions.add(decision, hash);
+    const turns = decision.schedule ? decision.schedule.size : 0;
+    this.#take(BYTES.decision + (decision.order.length + turns) * BYTES.word);
     // A decision that is forgotten takes the whole trie with it.
     if (this.#decisions.isFull) this.#trie.clear();
     return number;
+  }
+
+  #take(bytes: number): void {
+    this.#bytes += bytes;
+    this.#trie.beside += bytes;
   }
 
   /** Says everything of a decision that makes it another one. */
@@ -844,25 +867,91 @@ export class ClientMap {
 
   /** The group of rules that matches: the longest prefix, else the network, else the country, else the continent. */
   #firstGroup(cidr: number, place: number, network: number, sees: KindsSeen): RuleGroup | null {
-    const groups = this.#groups;
+    const { groups } = this.#options.lasting;
     const city = this.#city;
-    let group = sees.cidr ? groups.groupAt(cidr) : null;
-    if (group === null && sees.asn && network !== 0) group = groups.named("asn", this.#asn!.asn(network));
+    let group = sees.cidr ? this.#liveOf(groups.groupAt(cidr)) : null;
+    if (group === null && sees.asn && network !== 0) {
+      group = this.#liveOf(groups.named("asn", this.#asn!.asn(network)));
+    }
     if (place === 0) return group;
-    if (group === null && sees.country) group = groups.named("country", city!.country(place));
-    if (group === null && sees.continent) group = groups.named("continent", city!.continent(place));
+    if (group === null && sees.country) group = this.#liveOf(groups.named("country", city!.country(place)));
+    if (group === null && sees.continent) {
+      group = this.#liveOf(groups.named("continent", city!.continent(place)));
+    }
     return group;
   }
 
+  /** The group, or the one around it that counts where none of its members is a candidate. */
+  #liveOf(group: RuleGroup | null): RuleGroup | null {
+    let live = group;
+    while (live !== null && !this.#isLive(live)) live = live.around;
+    return live;
+  }
+
+  /** Whether a member of the group is a candidate; else it counts as if there were no such rule. */
+  #isLive({ members }: RuleGroup): boolean {
+    return this.#firstOf(members) !== NO_CANDIDATE;
+  }
+
+  /** The first rule of a group whose member is a candidate. */
+  #ruleOf({ rules }: RuleGroup): ClientRule {
+    const { rules: all } = this.#options.lasting;
+    return all[rules.find((rule) => this.#positions[all[rule]!.member] !== NO_CANDIDATE)!]!;
+  }
+
+  /** How many of the members are candidates. */
+  #countOf(members: readonly number[]): number {
+    let count = 0;
+    for (let i = 0; i < members.length; i++) if (this.#positions[members[i]!] !== NO_CANDIDATE) count++;
+    return count;
+  }
+
+  /** Those of the members that are candidates, as such. */
+  #positionsOf(members: readonly number[]): number[] {
+    const positions: number[] = [];
+    for (let i = 0; i < members.length; i++) {
+      const position = this.#positions[members[i]!]!;
+      if (position !== NO_CANDIDATE) positions.push(position);
+    }
+    return positions;
+  }
+
+  /** Sites at which candidates stand, in the order in which these do: among those as far away the first comes first. */
+  #sitesAmong(all: readonly Site[]): readonly Site[] {
+    const sites = all.slice();
+    let count = 0;
+    let last = NO_CANDIDATE;
+    let isInOrder = true;
+    for (const site of all) {
+      const first = this.#firstOf(site.members);
+      if (first === NO_CANDIDATE) continue;
+      sites[count++] = site;
+      if (first < last) isInOrder = false;
+      last = first;
+    }
+    sites.length = count;
+    return isInOrder ? sites : sites.sort((a, b) => this.#firstOf(a.members) - this.#firstOf(b.members));
+  }
+
+  /** The first of the members that is a candidate, as such. */
+  #firstOf(members: readonly number[]): number {
+    for (let i = 0; i < members.length; i++) {
+      const position = this.#positions[members[i]!]!;
+      if (position !== NO_CANDIDATE) return position;
+    }
+    return NO_CANDIDATE;
+  }
+
   #rank(group: RuleGroup | null, place: number): Ranking & { readonly state: State } {
-    const { candidates, fence } = this.#options;
+    const { candidates, fence, max } = this.#options;
     if (fence) return this.#rankFenced(fence, group, place);
-    const ranking = this.#base(place);
-    const named = group?.candidates.filter((position) => candidates[position]!.isUp) ?? [];
-    if (named.length === 0) return { ...ranking, state: STATE.up };
+    if (group === null) return { ...this.#base(place), state: STATE.up };
+    const named = this.#positionsOf(group.members);
+    // What is behind those that fill the answer says nothing.
+    if (max !== 0 && named.length >= max) return { ...rankGroups([named]), state: STATE.up };
     const isNamed = maskOf(candidates.length, named);
-    const others = keepRanked(ranking, (position) => isNamed[position] === 0);
-    return { ...rankGroups([named, ...groupsOf(others)]), state: STATE.up };
+    const ranking = keepRanked(this.#base(place), (position) => isNamed[position] === 0, named);
+    return { ...ranking, state: STATE.up };
   }
 
   /** Those inside that are up, as equals; of a client that nothing fences, those of the pool by the algorithm. */
@@ -885,10 +974,12 @@ export class ClientMap {
 
   /** Positions inside the client's fence, up or not; `null` = nothing fences it. */
   #insideOf(group: RuleGroup | null, place: number): readonly number[] | null {
-    if (group) return group.candidates;
+    if (group) return this.#positionsOf(group.members);
     switch (this.#options.base.kind) {
       case "nearest": {
-        return this.#isPlaced(place) ? this.#sites[this.#costOfSites(place)]!.candidates : null;
+        return this.#isPlaced(place)
+          ? this.#positionsOf(this.#sites[this.#costOfSites(place)]!.members)
+          : null;
       }
       case "mapped": {
         const named = this.#named?.at(this.#prefix) ?? [];
@@ -900,13 +991,13 @@ export class ClientMap {
   }
 
   #base(place: number): Ranking {
-    const { base, candidates, fence, max } = this.#options;
+    const { base, candidates, lasting, fence, max } = this.#options;
     switch (base.kind) {
       case "alike":
         return base.ranking;
       case "hashed":
-        if (this.#rendezvous === null) return rankEqual(candidates);
-        return this.#rendezvous.rank(this.#prefix, fence ? 0 : max);
+        if (!this.#isHashed) return rankEqual(candidates);
+        return lasting.rendezvous.rank(candidates, this.#prefix, fence ? 0 : max);
       case "mapped":
         return this.#rankMapped();
       case "nearest":
@@ -916,18 +1007,35 @@ export class ClientMap {
 
   /** Those first that the map file names, in the order in which they stand among the candidates. */
   #rankMapped(): Ranking {
-    const named = this.#named?.at(this.#prefix) ?? [];
     const { candidates } = this.#options;
+    const named = this.#named?.at(this.#prefix) ?? NONE;
+    if (named.length === 0) return rankEqual(candidates);
     const isNamed = maskOf(candidates.length, named);
-    return rankGroups([named, [...candidates.keys()].filter((position) => isNamed[position] === 0)]);
+    return keepRanked(rankEqual(candidates), (position) => isNamed[position] === 0, named);
   }
 
   #rankNearest(place: number): Ranking {
     const sites = this.#nearestSites(place);
     if (sites.length === 0) return rankEqual(this.#options.candidates);
-    const groups: (readonly number[])[] = sites.map((site) => this.#sites[site]!.candidates);
-    if (this.#unplaced.length > 0) groups.push(this.#unplaced);
-    return rankGroups(groups);
+    const { candidates } = this.#options;
+    const unplaced = this.#unplaced;
+    const order: number[] = [];
+    const areAlone = this.#sites.length + unplaced.length === candidates.length && unplaced.length < 2;
+    if (areAlone) {
+      for (const site of sites) order.push(this.#firstOf(this.#sites[site]!.members));
+      for (const position of unplaced) order.push(position);
+      return { order, lead: 1 };
+    }
+    const ends: number[] = [];
+    for (const site of sites) {
+      for (const member of this.#sites[site]!.members) {
+        const position = this.#positions[member]!;
+        if (position !== NO_CANDIDATE) order.push(position);
+      }
+      ends.push(order.length);
+    }
+    if (unplaced.length > 0) ends.push(order.push(...unplaced));
+    return rankRuns(order, ends);
   }
 
   /** What a geofence leaves of these candidates. */
@@ -941,7 +1049,7 @@ export class ClientMap {
     if (!this.#isPlaced(place)) return NONE;
     if (place === this.#orderPlace && this.#city === this.#orderCity) return this.#order;
     const first = this.#costOfSites(place);
-    return this.#isFirstEnough ? [first] : orderBy(this.#costs);
+    return this.#isFirstEnough ? [first] : orderBy(costsFor(this.#sites.length), this.#sites.length);
   }
 
   get #isFirstEnough(): boolean {
@@ -961,7 +1069,7 @@ export class ClientMap {
     const x = city.x(place);
     const y = city.y(place);
     const z = city.z(place);
-    const costs = this.#costs;
+    const costs = costsFor(sites.length);
     let first = 0;
     // The larger the scalar product of two unit vectors, the shorter the way between them.
     for (let i = 0; i < sites.length; i++) {
@@ -982,36 +1090,13 @@ function shownOf({ order, lead, ends }: Ranking, max: number): number {
 
 /** Weights are those of now; what they would be without drains follows from what is left. */
 function leftOf(equals: readonly Candidate[]): number {
-  const now = equals.reduce((sum, { weight }) => sum + weight, 0);
-  const whole = equals.reduce((sum, { weight, left }) => sum + weight / left, 0);
-  return whole === 0 ? 1 : now / whole;
-}
-
-/** Candidates that stand at the same place. */
-interface Site {
-  readonly x: number;
-  readonly y: number;
-  readonly z: number;
-  /** By position. */
-  readonly candidates: number[];
-}
-
-function sitesOf(candidates: readonly Candidate[]): { sites: Site[]; unplaced: number[] } {
-  const sites = new Map<string, Site>();
-  const unplaced: number[] = [];
-  const vector = new Float64Array(3);
-  for (const [position, { place }] of candidates.entries()) {
-    if (!place) {
-      unplaced.push(position);
-      continue;
-    }
-    const key = `${place.latitude} ${place.longitude}`;
-    unitVector(place.latitude, place.longitude, vector);
-    const site = sites.get(key) ?? { x: vector[0]!, y: vector[1]!, z: vector[2]!, candidates: [] };
-    site.candidates.push(position);
-    sites.set(key, site);
+  let now = 0;
+  let whole = 0;
+  for (const { weight, left } of equals) {
+    now += weight;
+    whole += weight / left;
   }
-  return { sites: [...sites.values()], unplaced };
+  return whole === 0 ? 1 : now / whole;
 }
 
 /** By position: 1 = it is among these. */
@@ -1025,8 +1110,18 @@ type KindsSeen = Readonly<Record<ClientRule["match"]["kind"], boolean>>;
 
 const ALL_KINDS: KindsSeen = { cidr: true, asn: true, country: true, continent: true };
 const NONE: readonly number[] = [];
+const NO_SITES: readonly Site[] = [];
+/** Stands in place of a candidate's position. */
+const NO_CANDIDATE = -1;
 /** Bits of the longest address. */
 const BITS_MAX = 128;
+// What the prefix being made out goes by; one map does that at a time.
+const PREFIX_V4 = new Uint8Array(4);
+const PREFIX_V6 = new Uint8Array(16);
+// The nodes on the way to the client, by depth.
+const CITY_PATH = new Uint32Array(BITS_MAX + 1);
+const ASN_PATH = new Uint32Array(BITS_MAX + 1);
+const CIDR_PATH = new Int32Array(BITS_MAX + 1);
 /** A database's node where it knows nothing of the family, or isn't asked. */
 const NOWHERE = 0xffffffff;
 /** A leaf of the rules' prefixes where none is asked for. */

@@ -51,16 +51,15 @@ export class Decisions {
     return this.#decisions[number]!;
   }
 
-  /** The number of a decision, or −1. */
-  find(key: DecisionKey): number {
-    let next = this.#last.get(hashOf(key)) ?? 0;
+  /** The number of a decision, or −1. @param hash its own (`hashOf`) */
+  find(key: DecisionKey, hash: number): number {
+    let next = this.#last.get(hash) ?? 0;
     while (next !== 0 && !isSame(this.#decisions[next - 1]!, key)) next = this.#before[next - 1]!;
     return next - 1;
   }
 
-  /** Takes one that isn't here yet. @returns its number */
-  add(decision: Decision): number {
-    const hash = hashOf(decision);
+  /** Takes one that isn't here yet. @param hash its own (`hashOf`) @returns its number */
+  add(decision: Decision, hash: number): number {
     this.#before.push(this.#last.get(hash) ?? 0);
     this.#size += decision.order.length + (decision.schedule ? decision.schedule.size : 0);
     const count = this.#decisions.push(decision);
@@ -89,8 +88,8 @@ function areEqual(a: Uint32Array, b: Uint32Array): boolean {
   return true;
 }
 
-/** FNV-1a over words. */
-function hashOf({ order, lead, ends, state }: DecisionKey): number {
+/** FNV-1a over words, the same for decisions that are. */
+export function hashOf({ order, lead, ends, state }: DecisionKey): number {
   let hash = Math.imul(0x811c9dc5 ^ lead, 0x01000193);
   hash = Math.imul(hash ^ state, 0x01000193);
   for (let i = 0; i < order.length; i++) hash = Math.imul(hash ^ order[i]!, 0x01000193);

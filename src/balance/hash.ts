@@ -7,40 +7,42 @@
  *
  * @module
  */
-import { type Candidate, orderBy, type Ranking } from "./ranking.ts";
+import { type Candidate, costsFor, orderBy, type Ranking } from "./ranking.ts";
 
 /** Bits of an IPv4 client's address that count: what resolvers send by RFC 7871 §11.1. */
 const HASH_BITS_V4 = 24;
 /** Bits of an IPv6 client's address that count. */
 const HASH_BITS_V6 = 56;
 
-/** Candidates that are ranked by hashing, their own part of it done ahead. */
+/** Members that are ranked by hashing, their own part of it done ahead. */
 export class Rendezvous {
+  /** By index of the member. */
   readonly #hashes: Uint32Array;
-  readonly #weights: Float64Array;
 
-  /** Looks at addresses and weights. */
-  constructor(candidates: readonly Pick<Candidate, "address" | "weight">[]) {
-    this.#hashes = Uint32Array.from(candidates, ({ address }) => hashBytes(address, address.length));
-    this.#weights = Float64Array.from(candidates, ({ weight }) => weight);
+  /** Looks at addresses. @param size one more than the highest index */
+  constructor(members: readonly Pick<Candidate, "index" | "address">[], size: number) {
+    this.#hashes = new Uint32Array(size);
+    for (const { index, address } of members) this.#hashes[index] = hashBytes(address, address.length);
   }
 
   /**
-   * By score, highest first; no two are equals.
+   * Some of the members by score, highest first; no two are equals.
    *
    * @param prefix the client's address; only its first 24 (of 4 bytes) or 56 bits (of 16) are looked at
    * @param max how many are needed: 1 = only the first is found, else all are
    */
-  rank(prefix: Uint8Array, max: number): Ranking {
+  rank(candidates: readonly Pick<Candidate, "index" | "weight">[], prefix: Uint8Array, max: number): Ranking {
     const client = hashBytes(prefix, hashBits(prefix) / 8);
-    const costs = new Float64Array(this.#hashes.length);
+    const count = candidates.length;
+    const costs = costsFor(count);
     let first = 0;
-    for (let position = 0; position < costs.length; position++) {
-      const h = (mix(client ^ this.#hashes[position]!) + 0.5) / 2 ** 32;
-      costs[position] = this.#weights[position]! / Math.log(h);
+    for (let position = 0; position < count; position++) {
+      const { index, weight } = candidates[position]!;
+      const h = (mix(client ^ this.#hashes[index]!) + 0.5) / 2 ** 32;
+      costs[position] = weight / Math.log(h);
       if (costs[position]! < costs[first]!) first = position;
     }
-    const order = max === 1 && costs.length > 0 ? [first] : orderBy(costs);
+    const order = max === 1 && count > 0 ? [first] : orderBy(costs, count);
     return { order, lead: Math.min(1, order.length) };
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Sends clients to one candidate before the algorithm is asked. */
+/** Sends clients to one member before the algorithm is asked. */
 export interface ClientRule {
   /** What it looks at, and what that has to be. */
   readonly match:
@@ -12,18 +12,20 @@ export interface ClientRule {
     | { readonly kind: "asn"; readonly number: number }
     /** Two letters as one number, first letter high. */
     | { readonly kind: "country" | "continent"; readonly code: number };
-  /** Position among the candidates. */
-  readonly candidate: number;
+  /** Index of the member (`Candidate.index`). */
+  readonly member: number;
 }
 
-/** Rules that say the same of the client; their candidates are equals. */
+/** Rules that say the same of the client; their members are equals. */
 export interface RuleGroup {
   /** Which one it is. */
   readonly number: number;
   /** Indices of the rules. */
   readonly rules: number[];
-  /** Their candidates by position, ascending: they rotate, so the order in which rules name them says nothing. */
-  readonly candidates: number[];
+  /** Indices of their members, ascending: they rotate, so the order in which rules name them says nothing. */
+  readonly members: number[];
+  /** Of a prefix: the group of the next shorter one that covers it, which counts where none of its own members does. */
+  readonly around: RuleGroup | null;
 }
 
 /** No rule's prefix covers the one asked about. */
@@ -36,10 +38,10 @@ export type Kind = ClientRule["match"]["kind"];
 /** The kinds that match by equality. */
 export type NamedKind = Exclude<Kind, "cidr">;
 
-/** The rules of a map by what they look at. */
+/** Rules by what they look at, whoever of their members is up. */
 export class RuleGroups {
   readonly #groups: RuleGroup[] = [];
-  readonly #kinds: Kind[] = [];
+  readonly #kinds: Readonly<Record<Kind, RuleGroup[]>> = { cidr: [], asn: [], country: [], continent: [] };
   /** Of groups that look for a prefix: its length. */
   readonly #bits: number[] = [];
   readonly #named: Readonly<Record<NamedKind, Map<number, RuleGroup>>> = {
@@ -64,7 +66,7 @@ export class RuleGroups {
     // Longer prefixes are laid over shorter ones.
     const bitsOf = (i: number) => (rules[i]!.match as { readonly bits: number }).bits;
     for (const i of cidrs.sort((a, b) => bitsOf(a) - bitsOf(b) || a - b)) this.#addCidr(i, rules[i]!);
-    for (const { candidates } of this.#groups) candidates.sort((a, b) => a - b);
+    for (const { members } of this.#groups) members.sort((a, b) => a - b);
   }
 
   /** How many groups there are. */
@@ -72,14 +74,9 @@ export class RuleGroups {
     return this.#groups.length;
   }
 
-  /** A group by its number. */
-  at(number: number): RuleGroup {
-    return this.#groups[number]!;
-  }
-
   /** The groups of a kind. */
-  of(kind: Kind): RuleGroup[] {
-    return this.#groups.filter((_, number) => this.#kinds[number] === kind);
+  of(kind: Kind): readonly RuleGroup[] {
+    return this.#kinds[kind];
   }
 
   /** The group of rules that look for this; `null` = there is none. */
@@ -121,21 +118,21 @@ export class RuleGroups {
     const around = this.groupAt(before.leaf);
     // The same prefix once more has its own leaf already.
     const isSame = around !== null && before.depth === bits && this.#bits[around.number] === bits;
-    const group = isSame ? around : this.#begin("cidr");
+    const group = isSame ? around : this.#begin("cidr", around);
     if (!isSame) tree.put(prefix, bits, leafOf(group.number));
     this.#bits[group.number] = bits;
     this.#add(i, rule, group);
   }
 
-  #add(i: number, { candidate }: ClientRule, { rules, candidates }: RuleGroup): void {
+  #add(i: number, { member }: ClientRule, { rules, members }: RuleGroup): void {
     rules.push(i);
-    if (!candidates.includes(candidate)) candidates.push(candidate);
+    if (!members.includes(member)) members.push(member);
   }
 
-  #begin(kind: Kind): RuleGroup {
-    const group = { number: this.#groups.length, rules: [], candidates: [] };
+  #begin(kind: Kind, around: RuleGroup | null = null): RuleGroup {
+    const group = { number: this.#groups.length, rules: [], members: [], around };
     this.#groups.push(group);
-    this.#kinds.push(kind);
+    this.#kinds[kind].push(group);
     return group;
   }
 }

@@ -20,6 +20,8 @@ const SHORTCUTS_MAX = 64;
 export class Trie {
   /** How often it was cleared; positions from before mean nothing any more. */
   clearings = 0;
+  /** Bytes, by rule of thumb, that those whose tries these are take beside the nodes; who keeps them sees to a bound. */
+  beside = 0;
   /** All nodes; another array after it has grown. What isn't reserved may hold anything. */
   words = new Int32Array(WORDS_MIN);
   #used = 2;

@@ -8,11 +8,11 @@
 import type { Fence } from "../balance/fence.ts";
 import { type Base, type ClientFacts, ClientMap, type ClientMapOptions } from "../balance/client_map.ts";
 import { Extents } from "../geo/extents.ts";
+import { Lasting, type LastingMember } from "../balance/lasting.ts";
 import { MapFile } from "../geo/map_file_table.ts";
 import { Mmdb } from "../geo/mmdb.ts";
 import { NamedMembers } from "../balance/named_by_map.ts";
 import { type Candidate, type PlainCandidate, rankGroups } from "../balance/ranking.ts";
-import type { ClientRule } from "../balance/rule_groups.ts";
 import { Trie } from "../balance/trie.ts";
 import { ALGORITHMS } from "../model/model.ts";
 import type { Family } from "../ip.ts";
@@ -50,8 +50,10 @@ export interface ClientsOfList {
 
 /** Of lists that are alike, whatever the health of their members: the decisions, by state of health. */
 export interface Grounds {
-  /** All that decisions follow from but health. */
+  /** All that decisions follow from but health, … */
   readonly words: Uint32Array;
+  /** … and what is made from it once it is needed. */
+  made: { readonly lasting: Lasting; readonly members: readonly Candidate[] } | null;
   /** By state, see `Clients.of`. */
   readonly maps: Map<string, ClientsOfList>;
   /** The first of these maps, and those made last: of `RECENT_MAX` states. */
@@ -75,8 +77,12 @@ const RECENT_MAX = 8;
 const AHEAD_MAPS_MAX = 64;
 /** Prefixes made out ahead between two looks at the time: together they take 0.2 ms at most. */
 const AHEAD_PREFIXES = 4;
-/** Maps kept before all are forgotten: those of former states of health are among them. */
+/** Maps kept before all are forgotten, … */
 const MAPS_MAX = 16_384;
+/** … and bytes that they may take, nearly: a large pool whose members come and go is in another state at each change. */
+const BYTES_MAX = 64 << 20;
+/** What members and rules take, nearly, where they last; a rule has up to 128 nodes of a tree. */
+const BYTES = { member: 500, rule: 1_200 } as const;
 
 /** Geo data opened for reading, with all that was made out by it; outlives snapshots. */
 export class OpenGeoData implements ClientFacts {
@@ -87,6 +93,7 @@ export class OpenGeoData implements ClientFacts {
   readonly #city = new Map<Family, { mmdb: Mmdb; extents: Extents | null }>();
   readonly #asn = new Map<Family, Mmdb>();
   #trie = new Trie();
+  #epoch = 0;
   /** By hash of their words. */
   readonly #grounds = new Map<number, Grounds[]>();
   #maps = 0;
@@ -120,22 +127,36 @@ export class OpenGeoData implements ClientFacts {
     return this.#asn.get(family) ?? null;
   }
 
-  /** Which of these addresses the map file names; `null` = there is none. */
-  named(addresses: readonly Uint8Array[]): NamedMembers | null {
+  /** Which of these members, whose indices are their places, the map file names; `null` = there is none. */
+  named(members: readonly LastingMember[]): NamedMembers | null {
     if (!this.map) return null;
-    const key = addresses.join("|");
+    const key = members.map(({ address }) => address).join("|");
     const known = this.#named.get(key);
     if (known) return known;
-    const named = new NamedMembers(this.map, addresses);
+    const named = new NamedMembers(this.map, members);
     this.#named.set(key, named);
     return named;
+  }
+
+  /**
+   * Another number whenever all maps were forgotten: whoever keeps maps or grounds is to forget them as well, and to ask
+   * before each use.
+   */
+  get epoch(): number {
+    if (this.#trie.beside > BYTES_MAX) this.#forget();
+    return this.#epoch;
+  }
+
+  /** Says that so many bytes more are taken, until all is forgotten. */
+  take(bytes: number): void {
+    this.#trie.beside += bytes;
   }
 
   /** The decisions on these grounds in this state of health; made when there are none. */
   decisionsFor(grounds: Grounds, state: string, options: () => ClientMapOptions): ClientsOfList {
     const known = grounds.maps.get(state);
     if (known) return known;
-    if (++this.#maps > MAPS_MAX) this.#forget();
+    if (this.#maps++ === MAPS_MAX) this.#forget();
     const given = { ...options(), formers: formersOf(grounds, state) };
     const isSomebodyUp = given.candidates.some(({ isUp }) => isUp);
     const made = { map: new ClientMap(given, this, this.#trie), isSomebodyUp };
@@ -174,14 +195,15 @@ export class OpenGeoData implements ClientFacts {
     const alike = this.#grounds.get(hash);
     const known = alike?.find((grounds) => isSame(grounds.words, words));
     if (known) return known;
-    const made = { words: words.slice(), maps: new Map<string, ClientsOfList>(), recent: [] };
+    const made = { words: words.slice(), made: null, maps: new Map<string, ClientsOfList>(), recent: [] };
     if (alike) alike.push(made);
     else this.#grounds.set(hash, [made]);
     return made;
   }
 
   #forget(): void {
-    this.#maps = 1;
+    this.#maps = 0;
+    this.#epoch++;
     for (const { maps, recent } of [...this.#grounds.values()].flat()) {
       maps.clear();
       recent.length = 0;
@@ -241,6 +263,11 @@ export class Clients {
     this.#geoData = geoData;
   }
 
+  /** See `OpenGeoData.epoch`. */
+  get epoch(): number {
+    return this.#geoData.epoch;
+  }
+
   /** The members of a list, up or not. */
   candidates(list: number): Candidate[] {
     const count = membersIn(this.#records, list);
@@ -281,33 +308,71 @@ export class Clients {
     return this.#geoData.decisionsFor(
       grounds,
       this.#stateOf(list),
-      () => this.#optionsOf(list, among, limits),
+      () => this.#optionsOf(list, among, limits, grounds),
     );
   }
 
   /** Those to choose from; with a geofence, also those that only make fences. */
   among(list: number, among: Among): Candidate[] {
-    const goesPast = among === "up without draining" || among === "all without draining";
-    const isWhole = isAll(among);
-    const isUp = (candidate: Candidate) => !(goesPast && candidate.left < 1) && (isWhole || candidate.isUp);
-    const listed = this.candidates(list).map((candidate) => ({ ...candidate, isUp: isUp(candidate) }));
+    const listed = this.candidates(list).map((member) => ({
+      ...member,
+      isUp: this.#isAmong(list, member, among),
+    }));
     return isGeofenced(this.#records, list)
       ? [...listed, ...this.#outsiders(list, listed.length)]
       : listed.filter(({ isUp }) => isUp);
   }
 
-  #optionsOf(list: number, among: Among, { max, need }: Readonly<Limits>): ClientMapOptions {
+  #optionsOf(
+    list: number,
+    among: Among,
+    { max, need }: Readonly<Limits>,
+    grounds: Grounds,
+  ): ClientMapOptions {
     const isFencing = isGeofenced(this.#records, list);
     const isAnyEnough = isAll(among) || among === "up without draining";
-    const candidates = this.among(list, among);
+    const { lasting, members } = grounds.made ??= this.#lasting(list);
+    // Round trips change as health does, and a fence is shown those that are down.
+    const isLatency = ALGORITHMS[algorithmOf(this.#records, list)] === "latency";
+    const candidates = isFencing || isLatency
+      ? this.among(list, among)
+      : this.#thoseAmong(list, members, among);
     return {
       candidates,
-      rules: this.#rules(list, candidates),
+      lasting,
       base: this.#base(list, candidates, among),
       fence: isFencing ? this.#fence(list, { candidates, among, need: isAnyEnough ? 0 : need }) : null,
       // Of an address that stands twice one is left out in the end, so that more are shown than asked for.
       max: hasTwins(this.#records, list) || among === "inside" ? 0 : max,
     };
+  }
+
+  /** What health doesn't change; members as if all were up. */
+  #lasting(list: number): NonNullable<Grounds["made"]> {
+    const members = this.candidates(list).map((member) => ({ ...member, isUp: true }));
+    const outsiders = isGeofenced(this.#records, list) ? this.#outsiders(list, members.length) : [];
+    const all = [...members, ...outsiders];
+    const isMapped = ALGORITHMS[algorithmOf(this.#records, list)] === "map-file";
+    const named = isMapped ? this.#geoData.named(all) : null;
+    const rules = rulesOf(this.#records, list);
+    this.#geoData.take(all.length * BYTES.member + rules.length * BYTES.rule);
+    return { lasting: new Lasting(all, rules, named), members };
+  }
+
+  /** Those that count as up. Made without `filter`, which takes twice as long for hundreds: they are made after each change of health. */
+  #thoseAmong(list: number, members: readonly Candidate[], among: Among): Candidate[] {
+    const kept = members.slice();
+    let count = 0;
+    for (const member of members) if (this.#isAmong(list, member, among)) kept[count++] = member;
+    kept.length = count;
+    return kept;
+  }
+
+  /** Whether a member counts as up. */
+  #isAmong(list: number, { index, left }: Candidate, among: Among): boolean {
+    const goesPast = among === "up without draining" || among === "all without draining";
+    if (goesPast && left < 1) return false;
+    return isAll(among) || this.#board.isUp(slotOf(this.#records, list, index));
   }
 
   /** All that decisions follow from but health: of members, rules and those outside, and addresses where they count. */
@@ -395,10 +460,7 @@ export class Clients {
       case "geoip":
         return { kind: "nearest" };
       case "map-file":
-        return {
-          kind: "mapped",
-          named: this.#geoData.named(this.#addresses(list)),
-        };
+        return { kind: "mapped" };
       case "hash":
         if (among !== "inside") return { kind: "hashed" };
         // Falls through: those inside are equals.
@@ -406,15 +468,6 @@ export class Clients {
         // A fence ranks those that are up itself.
         return { kind: "alike", ranking: rankAlike(algorithm, candidates) };
     }
-  }
-
-  /** Of all that may become candidates. */
-  #addresses(list: number): Uint8Array[] {
-    const count = membersIn(this.#records, list);
-    return [
-      ...Array.from({ length: count }, (_, index) => addressOf(this.#records, list, index)),
-      ...this.#outsiders(list, count).map(({ address }) => address),
-    ];
   }
 
   #candidate(list: number, index: number): Candidate {
@@ -431,15 +484,6 @@ export class Clients {
       place: locationOf(records, list, index),
       address: addressOf(records, list, index),
     };
-  }
-
-  /** Rules whose member is among the candidates. */
-  #rules(list: number, candidates: readonly Candidate[]): ClientRule[] {
-    const positions = new Map(candidates.map(({ index }, position) => [index, position]));
-    return rulesOf(this.#records, list).flatMap(({ match, member }) => {
-      const candidate = positions.get(member);
-      return candidate === undefined ? [] : { match, candidate };
-    });
   }
 }
 

@@ -149,6 +149,8 @@ export class Selection {
   readonly #rare = { all: new Map<number, RareMap>(), inside: new Map<number, RareMap>() };
   /** … and rankings of lists without, some members of which are up. By list id. */
   readonly #asIfUp = new Map<number, AsIfUp>();
+  /** Of these maps and grounds (`OpenGeoData.epoch`). */
+  #epoch: number;
   /** When each address was taken last, by `TWINS`: the number of the choice. */
   #taken = new Uint32Array(0);
   #choices = 0;
@@ -158,6 +160,7 @@ export class Selection {
     this.#records = view.records;
     this.#board = board;
     this.#clients = clients;
+    this.#epoch = clients.epoch;
     this.#derived = new Uint32Array(view.listsMax * DERIVED.size);
     this.#order = new Uint32Array(view.listMembersMax);
   }
@@ -542,6 +545,7 @@ export class Selection {
   }
 
   #mapOf(list: number, id: number): ClientMap {
+    if (this.#clients.epoch !== this.#epoch) this.#forgetMaps();
     const at = id * DERIVED.size;
     const limits = limitsWord(this.limits);
     const isSameLimits = this.#derived[at + DERIVED.limits] === limits;
@@ -559,8 +563,18 @@ export class Selection {
     return map;
   }
 
+  /** Lets go of maps that are forgotten elsewhere; they are found again, or made, where they are asked for. */
+  #forgetMaps(): void {
+    this.#epoch = this.#clients.epoch;
+    this.#maps.forget();
+    this.#grounds.forget();
+    this.#rare.all.clear();
+    this.#rare.inside.clear();
+  }
+
   /** Decisions that only an outage asks for. */
   #rareMapOf(list: number, among: "all" | "inside"): RareMap {
+    if (this.#clients.epoch !== this.#epoch) this.#forgetMaps();
     const limits = limitsWord(this.limits);
     const id = listIdOf(this.#records, list);
     const generation = this.#board.healthGeneration;
@@ -633,14 +647,17 @@ class Numbered<T> {
   numberOf(thing: T): number {
     const known = this.#numbers.get(thing);
     if (known !== undefined) return known;
-    if (this.#things.length === NUMBERED_MAX) {
-      this.#from += NUMBERED_MAX;
-      this.#things = [];
-      this.#numbers.clear();
-    }
+    if (this.#things.length === NUMBERED_MAX) this.forget();
     const number = this.#from + this.#things.push(thing) - 1;
     this.#numbers.set(thing, number);
     return number;
+  }
+
+  /** Takes all their numbers away. */
+  forget(): void {
+    this.#from += this.#things.length;
+    this.#things = [];
+    this.#numbers.clear();
   }
 }
 

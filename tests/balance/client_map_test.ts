@@ -28,16 +28,13 @@ Deno.test("decisions are the oracle's, and hold for exactly the scope", () => {
   ok(shown > 0.9 * STATES * CLIENTS, `${shown} of ${STATES * CLIENTS} scopes are shown to be the widest`);
 });
 
-/** The world when some candidates have fallen: those that are left keep their indices, and rules for others are gone. */
+/** The world when some candidates have fallen: those that are left keep their indices, and what lasts stays as it is. */
 function fallen(world: TestWorld, isLeft: (candidate: Candidate) => boolean): TestWorld {
   const candidates = world.candidates.filter(isLeft);
-  const positions = world.candidates.map((candidate) => candidates.indexOf(candidate));
-  const rules = world.rules.filter(({ candidate }) => positions[candidate]! >= 0)
-    .map((rule) => ({ ...rule, candidate: positions[rule.candidate]! }));
   const base: Base = world.base.kind === "alike"
     ? { kind: "alike", ranking: { order: [...candidates.keys()], lead: candidates.length } }
     : world.base;
-  return { ...world, candidates, rules, base };
+  return { ...world, candidates, base };
 }
 
 /**

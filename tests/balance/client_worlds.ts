@@ -10,6 +10,7 @@ import { Extents, workOutExtents } from "../../src/geo/extents.ts";
 import { type Fence, STATE } from "../../src/balance/fence.ts";
 import { haversineKm } from "../../src/geo/location.ts";
 import { Rendezvous } from "../../src/balance/hash.ts";
+import { Lasting } from "../../src/balance/lasting.ts";
 import { compileMapFile, MapFile } from "../../src/geo/map_file_table.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
 import { NamedMembers } from "../../src/balance/named_by_map.ts";
@@ -94,12 +95,12 @@ export function worldOf(seed: number, withExtents: boolean) {
   // Often rules send everybody to the same few, whom others may get as well.
   const sentTo = random.below(2) === 0 ? candidates.length : 1;
   const rules = Array.from({ length: random.below(5) }, (): ClientRule => {
-    const candidate = random.below(sentTo);
+    const { index: member } = candidates[random.below(sentTo)]!;
     const letters = (text: string) => text.charCodeAt(0) << 8 | text.charCodeAt(1);
     const country = random.pick(COUNTRIES);
     const { bytes: prefix, length: bits } = parsePrefix(random.prefix(family, 0, 20));
     return {
-      candidate,
+      member,
       match: random.pick([
         { kind: "cidr", prefix, bits },
         { kind: "asn", number: 1 + random.below(3) },
@@ -110,8 +111,6 @@ export function worldOf(seed: number, withExtents: boolean) {
   });
   const base: Base = kind === "alike"
     ? { kind, ranking: { order: [...candidates.keys()], lead: candidates.length } }
-    : kind === "mapped"
-    ? { kind, named: new NamedMembers(map, candidates.map(({ address }) => address)) }
     : { kind };
   const max = random.below(3);
   // With a geofence some candidates are of the other family, and some of none.
@@ -125,14 +124,30 @@ export function worldOf(seed: number, withExtents: boolean) {
       rankAlike: (positions) => rankGroups([positions]),
     }
     : null;
-  return { random, family, networks, lines, candidates, rules, base, fence, need, max, facts } as const;
+  const lasting = new Lasting(candidates, rules, new NamedMembers(map, candidates));
+  return {
+    random,
+    family,
+    networks,
+    lines,
+    candidates,
+    rules,
+    lasting,
+    base,
+    fence,
+    need,
+    max,
+    facts,
+  } as const;
 }
 
 export type TestWorld = ReturnType<typeof worldOf>;
 
 /** Who is answered for an address, by the rules as documented and nothing else. */
 export function oracle(world: TestWorld, address: Uint8Array): string {
-  const { candidates, rules, fence, max } = world;
+  const { candidates, fence, max } = world;
+  const positionOf = ({ member }: ClientRule) => candidates.findIndex(({ index }) => index === member);
+  const rules = world.rules.filter((rule) => positionOf(rule) >= 0);
   const network = longest(world.networks, ({ prefix }) => prefix, address);
   const matches = rules.filter(({ match }) => matchesClient(match, address, network));
   const rank = { cidr: 0, asn: 1, country: 2, continent: 3 };
@@ -140,7 +155,7 @@ export function oracle(world: TestWorld, address: Uint8Array): string {
   matches.sort((a, b) => rank[a.match.kind] - rank[b.match.kind] || bits(b) - bits(a));
   const best = matches[0];
   const sameRule = (rule: ClientRule) => rule.match.kind === best!.match.kind && bits(rule) === bits(best!);
-  const named = [...new Set(matches.filter(sameRule).map(({ candidate }) => candidate))];
+  const named = [...new Set(matches.filter(sameRule).map(positionOf))];
   const plain = baseOrder(world, address, network);
   if (fence) {
     const inside = best ? named : plain.fences ? plain.groups[0]! : null;
@@ -207,7 +222,7 @@ function baseOrder(
     case "alike":
       return { groups: [all], fences: false };
     case "hashed": {
-      const { order } = new Rendezvous(candidates).rank(address, 0);
+      const { order } = new Rendezvous(candidates, candidates.at(-1)!.index + 1).rank(candidates, address, 0);
       return { groups: order.map((position) => [position]), fences: false };
     }
     case "mapped": {

@@ -15,6 +15,7 @@ import { ClientMap } from "../../src/balance/client_map.ts";
 import { Extents, workOutExtents } from "../../src/geo/extents.ts";
 import { continentOf, haversineKm, type Location, twoLetters } from "../../src/geo/location.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
+import { Lasting } from "../../src/balance/lasting.ts";
 import { Trie } from "../../src/balance/trie.ts";
 import { readDatabase } from "../../src/geo/database_file.ts";
 import { type Rng, seededRng } from "../../src/clock.ts";
@@ -149,7 +150,7 @@ function mapOf(database: Mmdb, extents: Extents | null): ClientMap {
     address: Uint8Array.of(192, 0, 2, index),
   }));
   return new ClientMap(
-    { candidates, rules: [], base: { kind: "nearest" }, fence: null, max: 0 },
+    { candidates, lasting: new Lasting(candidates, []), base: { kind: "nearest" }, fence: null, max: 0 },
     { city: () => ({ mmdb: database, extents }), asn: () => null, map: null },
     new Trie(),
   );

@@ -1,0 +1,82 @@
+/**
+ * What the decisions for a list follow from whatever the health of its members: made once, and shared by the maps of all its
+ * states. A change of health then costs what it changes, in time and memory, and not what the list has in rules and sites.
+ *
+ * @module
+ */
+import { unitVector } from "../geo/location.ts";
+import { Rendezvous } from "./hash.ts";
+import type { NamedMembers } from "./named_by_map.ts";
+import type { Candidate } from "./ranking.ts";
+import { type ClientRule, RuleGroups } from "./rule_groups.ts";
+
+/** Members that stand at the same place. */
+export interface Site {
+  /** Of the unit vector to it, as are the next two. */
+  readonly x: number;
+  /** To 90° east. */
+  readonly y: number;
+  /** To the north pole. */
+  readonly z: number;
+  /** By index, ascending. */
+  readonly members: readonly number[];
+}
+
+/** A member, as far as that lasts. */
+export type LastingMember = Pick<Candidate, "index" | "place" | "address">;
+
+/** Members and rules of a list. */
+export class Lasting {
+  /** What clients are looked at for before the algorithm is asked. */
+  readonly rules: readonly ClientRule[];
+  /** The same by what they look for. */
+  readonly groups: RuleGroups;
+  /** One more than the highest index of a member. */
+  readonly size: number;
+  /** Which of the members the map file names; `null` = it isn't asked, or there is none. */
+  readonly named: NamedMembers | null;
+  readonly #members: readonly LastingMember[];
+  #sites: readonly Site[] | null = null;
+  #rendezvous: Rendezvous | null = null;
+
+  /**
+   * Groups the rules; the rest is made when it is asked for.
+   *
+   * @param members ascending by index; those that only make fences are among them
+   */
+  constructor(
+    members: readonly LastingMember[],
+    rules: readonly ClientRule[],
+    named: NamedMembers | null = null,
+  ) {
+    this.#members = members;
+    this.named = named;
+    this.rules = rules;
+    this.groups = new RuleGroups(rules);
+    this.size = members.length === 0 ? 0 : members.at(-1)!.index + 1;
+  }
+
+  /** Places at which members stand, in the order in which these do. */
+  get sites(): readonly Site[] {
+    return this.#sites ??= sitesOf(this.#members);
+  }
+
+  /** How a hash ranks members. */
+  get rendezvous(): Rendezvous {
+    return this.#rendezvous ??= new Rendezvous(this.#members, this.size);
+  }
+}
+
+function sitesOf(members: readonly LastingMember[]): Site[] {
+  const sites = new Map<string, Site & { readonly members: number[] }>();
+  const vector = new Float64Array(3);
+  for (const { index, place } of members) {
+    if (!place) continue;
+    const key = `${place.latitude} ${place.longitude}`;
+    unitVector(place.latitude, place.longitude, vector);
+    const site = sites.get(key) ?? { x: vector[0]!, y: vector[1]!, z: vector[2]!, members: [] };
+    site.members.push(index);
+    sites.set(key, site);
+  }
+  return [...sites.values()];
+}

@@ -1,0 +1,78 @@
+/** @module Tests of what all states of health share: rules and sites, of whose members some are down. */
+import { deepEqual } from "node:assert/strict";
+import { ClientMap } from "../../src/balance/client_map.ts";
+import { Lasting } from "../../src/balance/lasting.ts";
+import type { Candidate } from "../../src/balance/ranking.ts";
+import type { ClientRule } from "../../src/balance/rule_groups.ts";
+import { Trie } from "../../src/balance/trie.ts";
+import { Mmdb } from "../../src/geo/mmdb.ts";
+import { parseIp, parsePrefix } from "../../src/ip.ts";
+import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
+
+const ON_EQUATOR = "198.51.100.0/24";
+const mmdb = new Mmdb(writeMmdb({
+  ipVersion: 4,
+  networks: [[
+    ON_EQUATOR,
+    flatRecord({ country: "DE", continent: "EU", asn: 7, latitude: 0, longitude: 20 }),
+  ]],
+}));
+
+function member(index: number, place: Candidate["place"]): Candidate {
+  return {
+    ...{ index, place, isUp: true, weight: 1, priority: 0, rttUs: 0, left: 1 },
+    address: Uint8Array.of(192, 0, 2, index),
+  };
+}
+
+/** Who is answered to a client on the equator while only some of the members are up, in order: indices. */
+function answered(
+  { members, rules = [], up }: {
+    readonly members: readonly Candidate[];
+    readonly rules?: readonly ClientRule[];
+    readonly up: readonly number[];
+  },
+): number[] {
+  const map = new ClientMap(
+    {
+      candidates: members.filter(({ index }) => up.includes(index)),
+      lasting: new Lasting(members, rules),
+      ...{ base: { kind: "nearest" }, fence: null, max: 0 },
+    },
+    { city: () => ({ mmdb, extents: null }), asn: () => mmdb, map: null },
+    new Trie(),
+  );
+  return [...map.find(parseIp("198.51.100.53")!).order];
+}
+
+Deno.test("a rule whose member is down counts as if it weren't there: the next one decides", () => {
+  const members = [0, 1, 2, 3, 4, 5].map((index) => member(index, { latitude: index, longitude: 20 }));
+  const cidr = (text: string, member: number): ClientRule => {
+    const { bytes: prefix, length: bits } = parsePrefix(text);
+    return { match: { kind: "cidr", prefix, bits }, member };
+  };
+  const letters = (text: string) => text.charCodeAt(0) << 8 | text.charCodeAt(1);
+  const rules: ClientRule[] = [
+    { match: { kind: "continent", code: letters("EU") }, member: 1 },
+    { match: { kind: "country", code: letters("DE") }, member: 2 },
+    { match: { kind: "asn", number: 7 }, member: 3 },
+    cidr("198.51.0.0/16", 4),
+    cidr("198.51.100.0/24", 5),
+    // Longer, and nearby, so that the tree of prefixes goes on behind the client's.
+    cidr("198.51.100.128/25", 1),
+  ];
+  deepEqual(answered({ members, rules, up: [0, 1, 2, 3, 4, 5] }), [5, 0, 1, 2, 3, 4]);
+  deepEqual(answered({ members, rules, up: [0, 1, 2, 3, 4] }), [4, 0, 1, 2, 3]);
+  deepEqual(answered({ members, rules, up: [0, 1, 2, 3] }), [3, 0, 1, 2]);
+  deepEqual(answered({ members, rules, up: [0, 1, 2] }), [2, 0, 1]);
+  deepEqual(answered({ members, rules, up: [0, 1] }), [1, 0]);
+  deepEqual(answered({ members, rules, up: [0] }), [0]);
+});
+
+Deno.test("of sites as far away the one comes first whose first member that is up does", () => {
+  const [north, south] = [{ latitude: 10, longitude: 20 }, { latitude: -10, longitude: 20 }];
+  const members = [member(0, north), member(1, south), member(2, north), member(3, null)];
+  deepEqual(answered({ members, up: [0, 1, 2, 3] }), [0, 2, 1, 3]);
+  deepEqual(answered({ members, up: [1, 2, 3] }), [1, 2, 3]);
+  deepEqual(answered({ members, up: [0, 1] }), [0, 1]);
+});
