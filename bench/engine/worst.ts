@@ -273,6 +273,25 @@ function* cases(): Generator<Case> {
       before: turnAnew(most),
     };
   }
+  yield {
+    name: `geoip with a geofence, ${most} sites, 1000 rules, in a state of health that never was`,
+    world: one({
+      ...{ algorithm: "geoip", geofence: true, members: members(most, place) },
+      geoRules: cidrs(false).map((rule, i) => ({ ...rule, member: i % most })),
+    }, geo),
+    packet: fromV4,
+    before: turnAnew(most),
+  };
+  yield {
+    name: `hash, ${most} members, 1000 rules, all in a fence, in a state of health that never was`,
+    world: one({
+      ...{ algorithm: "hash", geofence: true, members: uneven },
+      geoRules: members(GEO_RULES_MAX, (i) => ({ cidr: "0.0.0.0/0", member: i % most }))
+        .map(({ cidr, member }) => ({ cidr, member })),
+    }),
+    packet: fromV4,
+    before: turnAnew(most),
+  };
   const five = members(5, (i) => place(i * 7));
   yield {
     name: "geoip, 5 sites, new /24",

@@ -193,7 +193,9 @@ export class ClientMap {
   #ahead: Uint8Array | null = new Uint8Array(4);
   #aheadLeft = AHEAD_MAX;
 
-  /** Bytes that its decisions take, and what is remembered of them. */
+  /** Bytes that it takes whatever it knows, … */
+  readonly #fixed: number;
+  /** … and those of its decisions, and of what is remembered of them. */
   #bytes = 0;
 
   // What the prefix being made out depends on.
@@ -228,7 +230,8 @@ export class ClientMap {
     this.#named = base.kind === "mapped" && facts.map && lasting.named
       ? new NamedByMap(facts.map, lasting.named, this.#positions)
       : null;
-    trie.beside += BYTES.map + BYTES.candidate * lasting.size;
+    this.#fixed = BYTES.map + BYTES.candidate * lasting.size;
+    trie.beside += this.#fixed;
     this.#sees = this.#kindsSeen();
     // Where all are shown the fallen ones were, too; of what is fenced in it matters who is down; and where nothing is
     // looked at any more all clients are alike.
@@ -278,6 +281,11 @@ export class ClientMap {
       }
       at = node + bitAt(address, depth);
     }
+  }
+
+  /** Says that it isn't kept any more. */
+  release(): void {
+    this.#trie.beside -= this.#fixed + this.#bytes;
   }
 
   /** Whether so few clients asked that making the map out ahead isn't worth it. */

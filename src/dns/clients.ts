@@ -48,12 +48,26 @@ export interface ClientsOfList {
   readonly isSomebodyUp: boolean;
 }
 
+/** What all states of health of a list share. */
+export interface LastingList {
+  /** What its maps rest on. */
+  readonly lasting: Lasting;
+  /** Members as if all were up; with a geofence, behind them those that only make fences. */
+  readonly up: readonly Candidate[];
+  /** With a geofence: the same as if all were down. */
+  readonly down: readonly Candidate[];
+  /** Of each: whether it may be in the answer (`Fence`), … */
+  readonly listed: readonly boolean[];
+  /** … or in those for the other family. */
+  readonly others: readonly boolean[];
+}
+
 /** Of lists that are alike, whatever the health of their members: the decisions, by state of health. */
 export interface Grounds {
   /** All that decisions follow from but health, … */
   readonly words: Uint32Array;
   /** … and what is made from it once it is needed. */
-  made: { readonly lasting: Lasting; readonly members: readonly Candidate[] } | null;
+  made: LastingList | null;
   /** By state, see `Clients.of`. */
   readonly maps: Map<string, ClientsOfList>;
   /** The first of these maps, and those made last: of `RECENT_MAX` states. */
@@ -160,7 +174,9 @@ export class OpenGeoData implements ClientFacts {
     const given = { ...options(), formers: formersOf(grounds, state) };
     const isSomebodyUp = given.candidates.some(({ isUp }) => isUp);
     const made = { map: new ClientMap(given, this, this.#trie), isSomebodyUp };
+    if (isByLatency(grounds)) this.#release(grounds);
     grounds.maps.set(state, made);
+    if (isByLatency(grounds)) return made;
     // The first one is kept, since it is mostly the one in which all are up.
     if (this.#ahead.length === AHEAD_MAPS_MAX) this.#ahead.shift();
     this.#ahead.push(made.map);
@@ -201,6 +217,13 @@ export class OpenGeoData implements ClientFacts {
     return made;
   }
 
+  /** Round trips never come again as they were: only the last state is worth being kept. */
+  #release({ maps }: Grounds): void {
+    for (const { map } of maps.values()) map.release();
+    this.#maps -= maps.size;
+    maps.clear();
+  }
+
   #forget(): void {
     this.#maps = 0;
     this.#epoch++;
@@ -215,9 +238,12 @@ export class OpenGeoData implements ClientFacts {
   }
 }
 
-/** Of the same list, the map made last in which more was up, and the first one. With round trips they aren't comparable. */
-function formersOf({ words, recent }: Grounds, state: string): ClientMap[] {
-  if (ALGORITHMS[words[0]!] === "latency") return [];
+function isByLatency({ words }: Grounds): boolean {
+  return ALGORITHMS[words[0]!] === "latency";
+}
+
+/** Of the same list, the map made last in which more was up, and the first one. */
+function formersOf({ recent }: Grounds, state: string): ClientMap[] {
   const within = recent.filter((former) => isWithin(state, former.state));
   const [first, last] = [within[0], within.at(-1)];
   if (!first || !last) return [];
@@ -331,41 +357,58 @@ export class Clients {
   ): ClientMapOptions {
     const isFencing = isGeofenced(this.#records, list);
     const isAnyEnough = isAll(among) || among === "up without draining";
-    const { lasting, members } = grounds.made ??= this.#lasting(list);
-    // Round trips change as health does, and a fence is shown those that are down.
-    const isLatency = ALGORITHMS[algorithmOf(this.#records, list)] === "latency";
-    const candidates = isFencing || isLatency
-      ? this.among(list, among)
-      : this.#thoseAmong(list, members, among);
+    const made = grounds.made ??= this.#made(list);
+    const candidates = this.#candidatesOf(list, among, made);
+    const { lasting } = made;
     return {
       candidates,
       lasting,
       base: this.#base(list, candidates, among),
-      fence: isFencing ? this.#fence(list, { candidates, among, need: isAnyEnough ? 0 : need }) : null,
+      fence: isFencing ? this.#fence(list, made, { candidates, among, need: isAnyEnough ? 0 : need }) : null,
       // Of an address that stands twice one is left out in the end, so that more are shown than asked for.
       max: hasTwins(this.#records, list) || among === "inside" ? 0 : max,
     };
   }
 
-  /** What health doesn't change; members as if all were up. */
-  #lasting(list: number): NonNullable<Grounds["made"]> {
-    const members = this.candidates(list).map((member) => ({ ...member, isUp: true }));
-    const outsiders = isGeofenced(this.#records, list) ? this.#outsiders(list, members.length) : [];
+  /** What health doesn't change. */
+  #made(list: number): LastingList {
+    const records = this.#records;
+    const isFencing = isGeofenced(records, list);
+    const members = this.candidates(list);
+    const outsiders = isFencing ? this.#outsiders(list, members.length) : [];
     const all = [...members, ...outsiders];
-    const isMapped = ALGORITHMS[algorithmOf(this.#records, list)] === "map-file";
-    const named = isMapped ? this.#geoData.named(all) : null;
-    const rules = rulesOf(this.#records, list);
+    const isMapped = ALGORITHMS[algorithmOf(records, list)] === "map-file";
+    const rules = rulesOf(records, list);
     this.#geoData.take(all.length * BYTES.member + rules.length * BYTES.rule);
-    return { lasting: new Lasting(all, rules, named), members };
+    return {
+      lasting: new Lasting(all, rules, isMapped ? this.#geoData.named(all) : null),
+      up: all.map((member) => ({ ...member, isUp: true })),
+      down: isFencing ? all.map((member) => ({ ...member, isUp: false })) : [],
+      listed: all.map((_, index) => index < members.length),
+      others: [
+        ...members.map((_, index) => isInBothLists(records, list, index)),
+        ...outsiders.map(({ isOther }) => isOther),
+      ],
+    };
   }
 
-  /** Those that count as up. Made without `filter`, which takes twice as long for hundreds: they are made after each change of health. */
-  #thoseAmong(list: number, members: readonly Candidate[], among: Among): Candidate[] {
-    const kept = members.slice();
+  /** Those to choose from in this state of health; with a geofence, also those that only make fences. */
+  #candidatesOf(list: number, among: Among, { up, down }: LastingList): Candidate[] {
+    // Round trips change as health does.
+    if (ALGORITHMS[algorithmOf(this.#records, list)] === "latency") return this.among(list, among);
+    const members = membersIn(this.#records, list);
+    // Without `map` and `filter`, which take twice as long for hundreds.
+    const candidates = up.slice();
     let count = 0;
-    for (const member of members) if (this.#isAmong(list, member, among)) kept[count++] = member;
-    kept.length = count;
-    return kept;
+    for (const member of up) {
+      const isUp = member.index < members
+        ? this.#isAmong(list, member, among)
+        : this.#isOutsiderUp(list, member.index - members);
+      if (isUp) candidates[count++] = member;
+      else if (down.length > 0) candidates[count++] = down[member.index]!;
+    }
+    candidates.length = count;
+    return candidates;
   }
 
   /** Whether a member counts as up. */
@@ -414,19 +457,17 @@ export class Clients {
 
   #fence(
     list: number,
+    { listed, others }: LastingList,
     { candidates, among, need }: {
-      readonly candidates: readonly (Candidate & { readonly isOther?: boolean })[];
+      readonly candidates: readonly Candidate[];
       readonly among: Among;
       readonly need: number;
     },
   ): Fence {
-    const count = membersIn(this.#records, list);
     const algorithm = algorithmOf(this.#records, list);
     return {
-      listed: candidates.map((_, position) => position < count),
-      others: candidates.map(({ isOther = false }, position) =>
-        position < count ? isInBothLists(this.#records, list, position) : isOther
-      ),
+      listed,
+      others,
       needed: (members) => neededOf(members, need),
       rankAlike: (positions) => {
         if (among === "inside") return rankGroups([positions]);
@@ -443,7 +484,7 @@ export class Clients {
   #outsiders(list: number, count: number): (Candidate & { readonly isOther: boolean })[] {
     return outsidersOf(this.#records, list).map(({ slot, place, address }, i) => ({
       index: count + i,
-      isUp: slot !== null && this.#board.isUp(slot),
+      isUp: this.#isOutsiderUp(list, i),
       weight: 1,
       priority: 0,
       rttUs: 0,
@@ -452,6 +493,11 @@ export class Clients {
       address,
       isOther: slot !== null,
     }));
+  }
+
+  #isOutsiderUp(list: number, index: number): boolean {
+    const slot = outsiderSlotOf(this.#records, list, index);
+    return slot !== null && this.#board.isUp(slot);
   }
 
   #base(list: number, candidates: readonly Candidate[], among: Among): Base {

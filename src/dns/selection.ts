@@ -65,13 +65,13 @@ const DERIVED = {
   grounds: 3,
   /** How many at its head rotate. */
   lead: 4,
-  /** Where the answer depends on the client: the number of its map, 0 = not looked for yet. */
+  /** Where the answer depends on the client: whether its map was looked for, in this state of health. */
   map: 5,
   /** Elsewhere, instead: whether the list has a schedule or groups behind the lead; most have neither. */
   isUneven: 5,
   /** For which limits `grounds` and `map` hold (`limitsWord`). */
   limits: 6,
-  /** The number of the map without those that drain, 0 = not looked for yet; `NONE_LEFT` = all drain. */
+  /** Whether the map without those that drain was looked for, likewise; `NONE_LEFT` = all drain. */
   withoutDraining: 7,
   size: 8,
 } as const;
@@ -141,9 +141,15 @@ export class Selection {
   readonly #schedules = new Map<number, Schedule>();
   /** Where groups of equals behind those that lead end, by list id; few lists have any. */
   readonly #ends = new Map<number, Uint32Array>();
-  /** Decisions that depend on the client; many lists share one, and say which by `DERIVED.map`. */
-  readonly #maps = new Numbered<ClientMap>();
-  /** What they rest on, likewise by `DERIVED.grounds`. */
+  /**
+   * Decisions that depend on the client, by list id; many lists share one. Only the last of a list is kept here, so that
+   * states of health that are over don't pile up.
+   */
+  #maps: (ClientMap | undefined)[] = [];
+  /** The same without those that drain; few lists have any. */
+  readonly #mapsWithoutDraining = new Map<number, ClientMap>();
+  readonly #listsMax: number;
+  /** What they rest on: many lists share that, and say which by `DERIVED.grounds`. */
   readonly #grounds = new Numbered<Grounds>();
   /** What is asked for in outages only: decisions of lists with facts, by what they are among, … */
   readonly #rare = { all: new Map<number, RareMap>(), inside: new Map<number, RareMap>() };
@@ -161,6 +167,7 @@ export class Selection {
     this.#board = board;
     this.#clients = clients;
     this.#epoch = clients.epoch;
+    this.#listsMax = view.listsMax;
     this.#derived = new Uint32Array(view.listsMax * DERIVED.size);
     this.#order = new Uint32Array(view.listMembersMax);
   }
@@ -252,12 +259,14 @@ export class Selection {
 
   /** Decisions without those that drain; `null` = all do. */
   #withoutDrainingOf(list: number): ClientMap | null {
-    const at = listIdOf(this.#records, list) * DERIVED.size + DERIVED.withoutDraining;
+    const id = listIdOf(this.#records, list);
+    const at = id * DERIVED.size + DERIVED.withoutDraining;
     if (this.#derived[at] === NONE_LEFT) return null;
-    const known = this.#maps.get(this.#derived[at]!);
+    const known = this.#derived[at] === 0 ? undefined : this.#mapsWithoutDraining.get(id);
     if (known) return known;
     const map = this.#withoutDraining(list, "up without draining");
-    this.#derived[at] = map ? this.#maps.numberOf(map) : NONE_LEFT;
+    this.#derived[at] = map ? 1 : NONE_LEFT;
+    if (map) this.#mapsWithoutDraining.set(id, map);
     return map;
   }
 
@@ -549,7 +558,7 @@ export class Selection {
     const at = id * DERIVED.size;
     const limits = limitsWord(this.limits);
     const isSameLimits = this.#derived[at + DERIVED.limits] === limits;
-    const known = isSameLimits ? this.#maps.get(this.#derived[at + DERIVED.map]!) : undefined;
+    const known = isSameLimits && this.#derived[at + DERIVED.map] !== 0 ? this.#maps[id] : undefined;
     if (known) return known;
     let grounds = isSameLimits ? this.#grounds.get(this.#derived[at + DERIVED.grounds]!) : undefined;
     if (!grounds) {
@@ -559,14 +568,18 @@ export class Selection {
       this.#derived[at + DERIVED.withoutDraining] = 0;
     }
     const { map } = this.#clients.of(list, "up", this.limits, grounds);
-    this.#derived[at + DERIVED.map] = this.#maps.numberOf(map);
+    this.#derived[at + DERIVED.map] = 1;
+    // All at once: where it grew by gaps V8 would look places up by hashes.
+    if (this.#maps.length === 0) this.#maps = new Array<ClientMap | undefined>(this.#listsMax);
+    this.#maps[id] = map;
     return map;
   }
 
   /** Lets go of maps that are forgotten elsewhere; they are found again, or made, where they are asked for. */
   #forgetMaps(): void {
     this.#epoch = this.#clients.epoch;
-    this.#maps.forget();
+    this.#maps = [];
+    this.#mapsWithoutDraining.clear();
     this.#grounds.forget();
     this.#rare.all.clear();
     this.#rare.inside.clear();

@@ -597,6 +597,19 @@ Deno.test("a drain moves clients bit by bit to whom the algorithm would choose n
   }
 });
 
+Deno.test("who goes past a member that drains goes to one that is up, through changes of health", () => {
+  const world = poolOf([{ ...SITES[0]!, share: 0.25, left: 0.25 }, ...SITES.slice(1)], {
+    ...{ algorithm: "geoip", maxAnswers: 1 },
+  });
+  deepEqual(new Set(firsts(world, 40, "10.1.0.0/24")), new Set(["1", "3"]));
+  world.health({ "192.0.2.3": false });
+  deepEqual(new Set(firsts(world, 40, "10.1.0.0/24")), new Set(["1", "2"]));
+  world.health({ "192.0.2.2": false });
+  deepEqual(new Set(firsts(world, 40, "10.1.0.0/24")), new Set(["1"]));
+  world.health({ "192.0.2.3": true });
+  deepEqual(new Set(firsts(world, 40, "10.1.0.0/24")), new Set(["1", "3"]));
+});
+
 Deno.test("docs/choosing.md has a row for every algorithm", () => {
   const page = Deno.readTextFileSync(new URL("../../docs/choosing.md", import.meta.url));
   const rows = [...page.matchAll(/^\| `([\w-]+)` +\|(.+)\|$/gm)];

@@ -1,6 +1,6 @@
 /**
  * Run by `flapping_test.ts` with little memory: a pool of as many members as may be, one of which goes up or down before each
- * query, so that no state of health comes twice; then all of them have another weight before each. Prints how many queries were
+ * query, so that no state of health comes twice; then all of them have another weight before each; and in the end each comes after another measurement. Prints how many queries were
  * answered.
  *
  * @module
@@ -9,12 +9,12 @@ import { GEO_RULES_MAX, MEMBERS_MAX } from "../../src/model/model_schema.ts";
 import { query } from "./packets.ts";
 import { type Declared, World } from "./world.ts";
 
-const [states = 0, changes = 0] = Deno.args.map(Number);
+const [states = 0, changes = 0, measurements = 0] = Deno.args.map(Number);
 const addressOf = (i: number) => `10.0.${i >> 8}.${i & 255}`;
-const poolWith = (weight: number): Declared => ({
+const poolWith = (weight: number, algorithm: "hash" | "latency" = "hash"): Declared => ({
   pools: [{
     name: "web",
-    algorithm: "hash",
+    algorithm,
     geoRules: Array.from({ length: GEO_RULES_MAX }, (_, i) => ({
       cidr: `${1 + i % 220}.${i * 7 % 256}.${i * 13 % 256}.${i % 256}/32`,
       member: i % MEMBERS_MAX,
@@ -44,6 +44,11 @@ for (let i = 1; i <= states; i++) {
 }
 for (let i = 1; i <= changes; i++) {
   world.declare(poolWith(1 + i));
+  ask(i);
+}
+world.declare(poolWith(1, "latency"));
+for (let i = 1; i <= measurements; i++) {
+  world.roundTrips({ [addressOf(i % MEMBERS_MAX)]: 1 + i });
   ask(i);
 }
 console.log(answered);
