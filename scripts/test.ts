@@ -20,6 +20,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { THREADS } from "../tests/bundled_threads.ts";
 import { program, PROGRAMS, TOOLS_FOLDER, UNPACKAGED } from "../tests/programs.ts";
@@ -593,16 +594,17 @@ function ignoreAbsence(error: unknown): void {
 
 /** Compiles the executable for the tests that spawn it, beside `dist/`, and tells them where it lies. */
 async function compileForTests(env: Record<string, string>): Promise<void> {
+  const threads = `${MADE}/threads`;
   try {
-    const threads = `${MADE}/threads`;
     const executable = await compile({ output: `${MADE}/pleiades`, threads });
     env["PLEIADES_EXECUTABLE"] = executable;
     Deno.env.set("PLEIADES_EXECUTABLE", executable);
-    env[THREADS] = threads;
   } catch (error) {
     const reason = innermostReason(error instanceof Error ? error.message : String(error));
     console.log(`the executable could not be compiled (DENORT_BIN may name a runtime to embed): ${reason}`);
   }
+  // They are made first, and are there where no runtime could be had to embed.
+  if (existsSync(threads)) env[THREADS] = threads;
 }
 
 /** The last line of what a tool said, which is the reason under its others. */
