@@ -119,10 +119,9 @@ export function costsFor(count: number): Float64Array {
 let costsOf = new Float64Array(256);
 
 /**
- * Positions by cost, least first; among equals the first comes first. What is in order stays so. Few are inserted one by one. Many are sorted by
- * the bytes of their costs, as 32-bit floats, and those that these don't tell apart are inserted: with nothing to
- * compare there is no branch to mispredict, and hundreds take half of what merging them does, a twentieth of
- * `Array.sort`.
+ * Positions by cost, least first; among equals the first comes first. What is in order stays so, and few are inserted
+ * one by one. Many are sorted by the bytes of their costs, as 32-bit floats, and those that these don't tell apart are
+ * inserted: with nothing to compare there is no branch to mispredict, and hundreds take half of what merging them does.
  *
  * @param costs none of them `NaN`; those behind `count` aren't looked at
  */
