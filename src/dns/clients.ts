@@ -68,6 +68,8 @@ export interface Grounds {
   readonly words: Uint32Array;
   /** … and what is made from it once it is needed. */
   made: LastingList | null;
+  /** Whether it was forgotten before. */
+  readonly isAgain: boolean;
   /** By state, see `Clients.of`. */
   readonly maps: Map<string, ClientsOfList>;
   /** The first of these maps, and those made last: of `RECENT_MAX` states. */
@@ -95,6 +97,10 @@ const AHEAD_PREFIXES = 4;
 const MAPS_MAX = 16_384;
 /** … and bytes that they may take, nearly: a large pool whose members come and go is in another state at each change. */
 const BYTES_MAX = 64 << 20;
+/** The same where pools need more than that at once, and would be made out at each query again. */
+const BYTES_MAX_LARGE = 1 << 30;
+/** So many grounds are known to have been forgotten. */
+const FORGOTTEN_MAX = 65_536;
 /** What members and rules take, nearly, where they last; a rule has up to 128 nodes of a tree. */
 const BYTES = { member: 500, rule: 1_200 } as const;
 
@@ -108,6 +114,10 @@ export class OpenGeoData implements ClientFacts {
   readonly #asn = new Map<Family, Mmdb>();
   #trie = new Trie();
   #epoch = 0;
+  #bytesMax = BYTES_MAX;
+  /** Hashes of the words of grounds that were forgotten, and bytes taken since for such as were made again. */
+  readonly #forgotten = new Set<number>();
+  #takenAgain = 0;
   /** By hash of their words. */
   readonly #grounds = new Map<number, Grounds[]>();
   #maps = 0;
@@ -157,13 +167,14 @@ export class OpenGeoData implements ClientFacts {
    * before each use.
    */
   get epoch(): number {
-    if (this.#trie.beside > BYTES_MAX) this.#forget();
+    if (this.#trie.beside > this.#bytesMax) this.#forget();
     return this.#epoch;
   }
 
-  /** Says that so many bytes more are taken, until all is forgotten. */
-  take(bytes: number): void {
+  /** Says that grounds take so many bytes more, until all is forgotten. */
+  take(bytes: number, { isAgain }: Pick<Grounds, "isAgain">): void {
     this.#trie.beside += bytes;
+    if (isAgain) this.#takenAgain += bytes;
   }
 
   /** The decisions on these grounds in this state of health; made when there are none. */
@@ -211,7 +222,13 @@ export class OpenGeoData implements ClientFacts {
     const alike = this.#grounds.get(hash);
     const known = alike?.find((grounds) => isSame(grounds.words, words));
     if (known) return known;
-    const made = { words: words.slice(), made: null, maps: new Map<string, ClientsOfList>(), recent: [] };
+    const made = {
+      words: words.slice(),
+      made: null,
+      isAgain: this.#forgotten.has(hash),
+      maps: new Map<string, ClientsOfList>(),
+      recent: [],
+    };
     if (alike) alike.push(made);
     else this.#grounds.set(hash, [made]);
     return made;
@@ -227,6 +244,11 @@ export class OpenGeoData implements ClientFacts {
   #forget(): void {
     this.#maps = 0;
     this.#epoch++;
+    // What is needed still would be forgotten by turns.
+    if (this.#takenAgain > this.#bytesMax / 2) this.#bytesMax = Math.min(2 * this.#bytesMax, BYTES_MAX_LARGE);
+    this.#takenAgain = 0;
+    if (this.#forgotten.size > FORGOTTEN_MAX) this.#forgotten.clear();
+    for (const hash of this.#grounds.keys()) this.#forgotten.add(hash);
     for (const { maps, recent } of [...this.#grounds.values()].flat()) {
       maps.clear();
       recent.length = 0;
@@ -357,7 +379,7 @@ export class Clients {
   ): ClientMapOptions {
     const isFencing = isGeofenced(this.#records, list);
     const isAnyEnough = isAll(among) || among === "up without draining";
-    const made = grounds.made ??= this.#made(list);
+    const made = grounds.made ??= this.#made(list, grounds);
     const candidates = this.#candidatesOf(list, among, made);
     const { lasting } = made;
     return {
@@ -371,7 +393,7 @@ export class Clients {
   }
 
   /** What health doesn't change. */
-  #made(list: number): LastingList {
+  #made(list: number, grounds: Grounds): LastingList {
     const records = this.#records;
     const isFencing = isGeofenced(records, list);
     const members = this.candidates(list);
@@ -379,7 +401,7 @@ export class Clients {
     const all = [...members, ...outsiders];
     const isMapped = ALGORITHMS[algorithmOf(records, list)] === "map-file";
     const rules = rulesOf(records, list);
-    this.#geoData.take(all.length * BYTES.member + rules.length * BYTES.rule);
+    this.#geoData.take(all.length * BYTES.member + rules.length * BYTES.rule, grounds);
     return {
       lasting: new Lasting(all, rules, isMapped ? this.#geoData.named(all) : null),
       up: all.map((member) => ({ ...member, isUp: true })),

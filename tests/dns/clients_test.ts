@@ -1,0 +1,34 @@
+/** @module Tests of how long what decides for clients is kept. */
+import { equal, ok } from "node:assert/strict";
+import { OpenGeoData } from "../../src/dns/clients.ts";
+import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
+
+const MIB = 1 << 20;
+
+/** Looks at lists one after the other, each of which takes as much; gives how often all was forgotten. */
+function forgotten(geoData: OpenGeoData, lists: readonly number[], bytes: number): number {
+  const before = geoData.epoch;
+  for (const list of lists) {
+    const grounds = geoData.groundsOf(Uint32Array.of(0, list));
+    if (grounds.made === null) geoData.take(bytes, grounds);
+    grounds.made ??= { lasting: null!, up: [], down: [], listed: [], others: [] };
+    ok(geoData.epoch >= before);
+  }
+  return geoData.epoch - before;
+}
+
+Deno.test("lists that need more than is kept are made again some times, and then stay", () => {
+  const geoData = new OpenGeoData(EMPTY_GEO_DATA);
+  const lists = Array.from({ length: 300 }, (_, i) => i);
+  ok(forgotten(geoData, lists, MIB) > 0);
+  for (let round = 0; round < 6; round++) forgotten(geoData, lists, MIB);
+  equal(forgotten(geoData, lists, MIB), 0);
+});
+
+Deno.test("lists that are over are forgotten, however many come after them", () => {
+  const geoData = new OpenGeoData(EMPTY_GEO_DATA);
+  const each = (round: number) => Array.from({ length: 1000 }, (_, i) => round * 1000 + i);
+  const first = forgotten(geoData, each(0), MIB);
+  ok(first > 10);
+  equal(forgotten(geoData, each(1), MIB), first, "no more is kept");
+});
