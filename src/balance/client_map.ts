@@ -148,6 +148,9 @@ const BYTES = { map: 3_000, candidate: 16, decision: 400, key: 40, word: 4 } as 
 /** Below this, one place isn't proved nearer than another: the rounding of unit vectors. */
 const DOT_MARGIN = 1e-7;
 
+/** Stands in the place of a number of clearings before anything is made out. */
+const NEVER = -1;
+
 /** The decisions for one state of health. */
 export class ClientMap {
   /** Bits of the address looked at last that its decision depends on. */
@@ -164,7 +167,7 @@ export class ClientMap {
    */
   #shortcut: Int32Array | null = null;
   #finds = 0;
-  #grown = -1;
+  #grown = NEVER;
   readonly #decisions = new Decisions();
   /** With a geofence: the number of the decision for what each site fences in. */
   #siteDecisions: readonly number[] | null = null;
@@ -283,6 +286,11 @@ export class ClientMap {
     }
   }
 
+  /** Forgets what it has made out: more is known by now. */
+  begin(): void {
+    this.#grown = NEVER;
+  }
+
   /** Says that it isn't kept any more. */
   release(): void {
     this.#trie.beside -= this.#fixed + this.#bytes;
@@ -379,7 +387,9 @@ export class ClientMap {
   #cidrLeaf(address: Uint8Array): number {
     const { groups } = this.#options.lasting;
     let node = groups.cidrRoot(address.length);
-    for (let bit = 0; node >= 0; bit++) node = groups.cidrChild(address.length, node, bitAt(address, bit));
+    for (let bit = 0; node >= 0; bit++) {
+      node = groups.cidrChild(address.length, node, bit, bitAt(address, bit));
+    }
     return node;
   }
 
@@ -544,7 +554,7 @@ export class ClientMap {
       const bit = bitAt(address, end);
       cities[end + 1] = childOf(city, cities[end]!, bit);
       asns[end + 1] = childOf(asn, asns[end]!, bit);
-      cidrs[end + 1] = groups.cidrChild(address.length, cidrs[end]!, bit);
+      cidrs[end + 1] = groups.cidrChild(address.length, cidrs[end]!, end, bit);
       end++;
     }
     return end;
@@ -598,7 +608,7 @@ export class ClientMap {
       depth,
       childOf(this.#city, CITY_PATH[bit]!, other),
       childOf(this.#asn, ASN_PATH[bit]!, other),
-      this.#options.lasting.groups.cidrChild(prefix.length, CIDR_PATH[bit]!, other),
+      this.#options.lasting.groups.cidrChild(prefix.length, CIDR_PATH[bit]!, bit, other),
       wanted,
     );
     flipBit(prefix, bit);
@@ -638,7 +648,7 @@ export class ClientMap {
         depth + 1,
         childOf(this.#city, city, bit),
         childOf(this.#asn, asn, bit),
-        groups.cidrChild(prefix.length, cidr, bit),
+        groups.cidrChild(prefix.length, cidr, depth, bit),
         wanted,
       );
       if (bit === 1) flipBit(prefix, depth);

@@ -6,7 +6,7 @@
  */
 import { unitVector } from "../geo/location.ts";
 import { Rendezvous } from "./hash.ts";
-import type { NamedMembers } from "./named_by_map.ts";
+import type { NamedMembers } from "./named_members.ts";
 import type { Candidate } from "./ranking.ts";
 import { type ClientRule, RuleGroups } from "./rule_groups.ts";
 
@@ -68,15 +68,23 @@ export class Lasting {
 }
 
 function sitesOf(members: readonly LastingMember[]): Site[] {
-  const sites = new Map<string, Site & { readonly members: number[] }>();
+  const sites: Site[] = [];
+  const byLongitude = new Map<number, Map<number, number[]>>();
   const vector = new Float64Array(3);
   for (const { index, place } of members) {
     if (!place) continue;
-    const key = `${place.latitude} ${place.longitude}`;
-    unitVector(place.latitude, place.longitude, vector);
-    const site = sites.get(key) ?? { x: vector[0]!, y: vector[1]!, z: vector[2]!, members: [] };
-    site.members.push(index);
-    sites.set(key, site);
+    const { latitude, longitude } = place;
+    let byLatitude = byLongitude.get(longitude);
+    if (byLatitude === undefined) byLongitude.set(longitude, byLatitude = new Map());
+    const known = byLatitude.get(latitude);
+    if (known !== undefined) {
+      known.push(index);
+      continue;
+    }
+    const here = [index];
+    byLatitude.set(latitude, here);
+    unitVector(latitude, longitude, vector);
+    sites.push({ x: vector[0]!, y: vector[1]!, z: vector[2]!, members: here });
   }
-  return [...sites.values()];
+  return sites;
 }

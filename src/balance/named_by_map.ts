@@ -4,14 +4,14 @@
  * @module
  */
 import type { MapFile } from "../geo/map_file_table.ts";
-import type { Candidate } from "./ranking.ts";
+import type { NamedMembers } from "./named_members.ts";
 
 /**
  * Which of the candidates a map file names for each address. Rules that name the same of them are one here: what a
  * file says of others changes nothing.
  */
 export class NamedByMap {
-  /** Changes that were looked through, ever: what an answer costs beside its searches. */
+  /** Changes, and ranges and addresses in them, that were looked through, ever: what an answer costs beside its searches. */
   looked = 0;
   readonly #map: MapFile;
   readonly #named: NamedMembers;
@@ -61,14 +61,32 @@ export class NamedByMap {
   isSame(prefix: Uint8Array, bits: number): boolean {
     const named = this.#named;
     const from = this.#map.find(prefix);
+    const last = this.#map.findLast(prefix, bits);
+    if (from === last) return true;
+    if (!named.isWalked) return this.#areSame(from, last);
     const first = named.changesUpTo(from);
-    const end = named.changesUpTo(this.#map.findLast(prefix, bits));
+    const end = named.changesUpTo(last);
     if (first === end) return true;
     if (end - first > LOOKED_MAX) return false;
-    const { key } = this.#of(named.setAt(from));
+    const { key } = this.#of(named.setAtChange(first - 1));
     for (let change = first; change < end; change++) {
       this.looked++;
-      if (this.#of(named.setAt(named.changes[change]!)).key !== key) return false;
+      if (this.#of(named.setAtChange(change)).key !== key) return false;
+    }
+    return true;
+  }
+
+  /** Likewise while it isn't known where changes are. */
+  #areSame(from: number, last: number): boolean {
+    if (last - from > LOOKED_MAX) return false;
+    const named = this.#named;
+    const { looked } = this;
+    const { key } = this.#of(named.setAt(from));
+    for (let range = from + 1; range <= last; range++) {
+      const before = named.looked;
+      const isSame = this.#of(named.setAt(range)).key === key;
+      this.looked += 1 + (named.looked - before) / ADDRESSES_A_CHANGE;
+      if (!isSame || this.looked - looked > LOOKED_MAX) return false;
     }
     return true;
   }
@@ -92,83 +110,5 @@ interface NamedCandidates {
 
 /** Changes within a prefix that are looked through. */
 const LOOKED_MAX = 32;
-
-/**
- * Which of some members each rule of a map file names, by address. It takes one walk over the file, and doesn't depend on
- * health: worked out once for a list of members.
- */
-export class NamedMembers {
-  /** Indices of members that some rule names together, ascending; the first set is empty. */
-  readonly sets: (readonly number[])[] = [[]];
-  /** The ranges whose set isn't that of the range before, in order. */
-  readonly changes: Uint32Array;
-  readonly #map: MapFile;
-  readonly #setOf: Uint32Array;
-
-  /** Walks over the file. */
-  constructor(map: MapFile, members: readonly Pick<Candidate, "index" | "address">[]) {
-    this.#map = map;
-    this.#setOf = this.#walkRules(members);
-    const changes: number[] = [];
-    for (let range = 1; range < map.ranges; range++) {
-      if (this.setAt(range) !== this.setAt(range - 1)) changes.push(range);
-    }
-    this.changes = Uint32Array.from(changes);
-  }
-
-  /** Index into `sets` of a range. */
-  setAt(range: number): number {
-    return this.#setOf[this.#map.rule(range)]!;
-  }
-
-  /** How many changes there are at or before a range. */
-  changesUpTo(range: number): number {
-    let low = 0;
-    let high = this.changes.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.changes[middle]! <= range) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  #walkRules(members: readonly Pick<Candidate, "index" | "address">[]): Uint32Array {
-    const map = this.#map;
-    const setOf = new Uint32Array(map.rules + 1);
-    const numbers = new Map<string, number>([["", 0]]);
-    // Nearly no address of a large file is one of ours: its last two bytes say so at once.
-    const isOurs = new Uint8Array(65_536);
-    const indices = new Map<string, number[]>();
-    for (const { index, address } of members) {
-      isOurs[address.at(-2)! << 8 | address.at(-1)!] = 1;
-      const key = keyOfAddress(address);
-      indices.set(key, [...indices.get(key) ?? [], index]);
-    }
-    for (let rule = 1; rule <= map.rules; rule++) {
-      const named: string[] = [];
-      for (let i = 0; i < map.endpointCount(rule); i++) {
-        const at = map.endpointAt(rule, i);
-        if (isOurs[map.bytes[at + 14]! << 8 | map.bytes[at + 15]!] === 0) continue;
-        const key = keyOfAddress(map.bytes.subarray(at, at + 16));
-        if (indices.has(key)) named.push(key);
-      }
-      if (named.length === 0) continue;
-      const known = numbers.get(named.join());
-      setOf[rule] = known ?? this.sets.push(ascending(named.flatMap((key) => indices.get(key)!))) - 1;
-      if (known === undefined) numbers.set(named.join(), setOf[rule]!);
-    }
-    return setOf;
-  }
-}
-
-function ascending(numbers: readonly number[]): number[] {
-  return [...new Set(numbers)].sort((a, b) => a - b);
-}
-
-const MAPPED_PREFIX = "0,0,0,0,0,0,0,0,0,0,255,255,";
-
-/** The same for an IPv4 address of 4 bytes and of 16 (`::ffff:a.b.c.d`). */
-function keyOfAddress(address: Uint8Array): string {
-  return address.length === 4 ? MAPPED_PREFIX + address.join() : address.join();
-}
+/** To look at so many addresses of a rule takes as long as to look at a change. */
+const ADDRESSES_A_CHANGE = 8;

@@ -8,7 +8,8 @@
 export interface ClientRule {
   /** What it looks at, and what that has to be. */
   readonly match:
-    | { readonly kind: "cidr"; readonly prefix: Uint8Array; readonly bits: number }
+    /** 4 or 16 bytes, of which so many bits count. */
+    | { readonly kind: "cidr"; readonly prefix: readonly number[]; readonly bits: number }
     | { readonly kind: "asn"; readonly number: number }
     /** Two letters as one number, first letter high. */
     | { readonly kind: "country" | "continent"; readonly code: number };
@@ -54,19 +55,21 @@ export class RuleGroups {
 
   /** Groups rules that look for the same. */
   constructor(rules: readonly ClientRule[]) {
-    const cidrs: number[] = [];
-    for (const [i, { match }] of rules.entries()) {
-      if (match.kind === "cidr") cidrs.push(i);
-      else {this.#add(
-          i,
-          rules[i]!,
-          this.#groupNamed(match.kind, match.kind === "asn" ? match.number : match.code),
-        );}
+    const byBits: number[][] = [];
+    for (let i = 0; i < rules.length; i++) {
+      const { match } = rules[i]!;
+      if (match.kind === "cidr") {
+        (byBits[match.bits] ??= []).push(i);
+      } else {
+        const value = match.kind === "asn" ? match.number : match.code;
+        this.#add(i, rules[i]!, this.#groupNamed(match.kind, value));
+      }
     }
     // Longer prefixes are laid over shorter ones.
-    const bitsOf = (i: number) => (rules[i]!.match as { readonly bits: number }).bits;
-    for (const i of cidrs.sort((a, b) => bitsOf(a) - bitsOf(b) || a - b)) this.#addCidr(i, rules[i]!);
-    for (const { members } of this.#groups) members.sort((a, b) => a - b);
+    for (const alike of byBits) {
+      if (alike !== undefined) { for (const i of alike) this.#addCidr(i, rules[i]!); }
+    }
+    for (const { members } of this.#groups) if (members.length > 1) members.sort((a, b) => a - b);
   }
 
   /** How many groups there are. */
@@ -89,9 +92,9 @@ export class RuleGroups {
     return this.#tree(bytes).root;
   }
 
-  /** What is behind a node; a leaf is behind itself. */
-  cidrChild(bytes: number, node: number, bit: number): number {
-    return node < CIDR_INNER ? node : this.#tree(bytes).child(node, bit);
+  /** What the next bit leads to behind a node to which `depth` bits have led; a leaf leads to itself. */
+  cidrChild(bytes: number, node: number, depth: number, bit: number): number {
+    return node < CIDR_INNER ? node : this.#tree(bytes).child(node, depth, bit);
   }
 
   /** The group of the longest prefix that covers a leaf, or `null`. */
@@ -114,10 +117,9 @@ export class RuleGroups {
   #addCidr(i: number, rule: ClientRule): void {
     const { prefix, bits } = rule.match as Extract<ClientRule["match"], { readonly kind: "cidr" }>;
     const tree = this.#tree(prefix.length);
-    const before = tree.at(prefix, bits);
-    const around = this.groupAt(before.leaf);
+    const around = this.groupAt(tree.leafAt(prefix));
     // The same prefix once more has its own leaf already.
-    const isSame = around !== null && before.depth === bits && this.#bits[around.number] === bits;
+    const isSame = around !== null && this.#bits[around.number] === bits;
     const group = isSame ? around : this.#begin("cidr", around);
     if (!isSame) tree.put(prefix, bits, leafOf(group.number));
     this.#bits[group.number] = bits;
@@ -146,45 +148,105 @@ function groupOfLeaf(leaf: number): number {
   return NO_CIDR - 1 - leaf;
 }
 
-/** The prefixes of one family as a binary tree, walked beside the databases' trees: a step takes no search. */
+/**
+ * The prefixes of one family as a binary tree, walked a bit at a time beside the databases' trees: a step takes no search. Bits in
+ * which all prefixes agree are one node, so there are no more than two of them for a prefix.
+ */
 class CidrTree {
   /** Where to begin. */
   root = NO_CIDR;
-  /** Two words a node, one for each bit. */
-  readonly #words: number[] = [];
+  readonly #nodes: number[] = [];
+  /** By node: a prefix whose first `NODE.bits` bits lead to it. */
+  readonly #prefixes: (readonly number[])[] = [];
 
-  child(node: number, bit: number): number {
-    return this.#words[node * 2 + bit]!;
+  /** What is behind a node of which so many bits were looked at. */
+  child(node: number, depth: number, bit: number): number {
+    const at = node * NODE.size;
+    if (depth === this.#nodes[at]) return this.#nodes[at + NODE.children + bit]!;
+    return bitAt(this.#prefixes[node]!, depth) === bit ? node : this.#nodes[at + NODE.cover]!;
   }
 
-  /** The leaf on the way to a prefix, none being longer, and how many bits lead to it. */
-  at(prefix: Uint8Array, bits: number): { readonly leaf: number; readonly depth: number } {
+  /** The leaf on the way to a prefix, none being longer. */
+  leafAt(prefix: readonly number[]): number {
     let node = this.root;
-    let depth = 0;
-    while (node >= CIDR_INNER && depth < bits) node = this.child(node, bitAt(prefix, depth++));
-    return { leaf: node, depth };
+    for (let known = 0; node >= CIDR_INNER;) {
+      const at = node * NODE.size;
+      const forkBits = this.#nodes[at]!;
+      if (sharedBits(prefix, this.#prefixes[node]!, known, forkBits) < forkBits) {
+        return this.#nodes[at + NODE.cover]!;
+      }
+      node = this.#nodes[at + NODE.children + bitAt(prefix, forkBits)]!;
+      known = forkBits;
+    }
+    return node;
   }
 
   /** Lays a prefix over what is there, none of which is longer. */
-  put(prefix: Uint8Array, bits: number, leaf: number): void {
+  put(prefix: readonly number[], bits: number, leaf: number): void {
     if (bits === 0) {
       this.root = leaf;
       return;
     }
-    let node = this.root = this.#opened(this.root);
-    for (let bit = 0; bit < bits - 1; bit++) {
-      const at = node * 2 + bitAt(prefix, bit);
-      node = this.#words[at] = this.#opened(this.#words[at]!);
+    // The word that leads to the node at hand; negative = the root's.
+    let from = -1;
+    for (let known = 0;;) {
+      const node = from < 0 ? this.root : this.#nodes[from]!;
+      if (node < CIDR_INNER) return this.#lead(from, this.#fork(prefix, bits - 1, { cover: node, leaf }));
+      const at = node * NODE.size;
+      const forkBits = this.#nodes[at]!;
+      const shared = sharedBits(prefix, this.#prefixes[node]!, known, forkBits);
+      if (shared === forkBits) {
+        from = at + NODE.children + bitAt(prefix, forkBits);
+        known = forkBits;
+        if (forkBits < bits - 1) continue;
+        this.#nodes[from] = leaf;
+        return;
+      }
+      const cover = this.#nodes[at + NODE.cover]!;
+      const own = this.#fork(prefix, bits - 1, { cover, leaf });
+      const fork = this.#fork(prefix, shared, { cover, leaf: own });
+      this.#nodes[fork * NODE.size + NODE.children + 1 - bitAt(prefix, shared)] = node;
+      return this.#lead(from, fork);
     }
-    this.#words[node * 2 + bitAt(prefix, bits - 1)] = leaf;
   }
 
-  /** The node as an inner one: what covers a leaf covers both of its halves. */
-  #opened(node: number): number {
-    return node < CIDR_INNER ? this.#words.push(node, node) / 2 - 1 : node;
+  #lead(from: number, node: number): void {
+    if (from < 0) this.root = node;
+    else this.#nodes[from] = node;
+  }
+
+  /** A node behind the first bits of a prefix: its next bit leads to `leaf`, which may be a node, and all others to what covers it. */
+  #fork(
+    prefix: readonly number[],
+    bits: number,
+    { cover, leaf }: { readonly cover: number; readonly leaf: number },
+  ): number {
+    const bit = bitAt(prefix, bits);
+    this.#nodes.push(bits, cover, bit === 0 ? leaf : cover, bit === 0 ? cover : leaf);
+    return this.#prefixes.push(prefix) - 1;
   }
 }
 
-function bitAt(address: Uint8Array, bit: number): number {
+/** Where a node's parts lie. */
+const NODE = {
+  /** How many bits lead to it: the one behind them says which child is next. */
+  bits: 0,
+  /** The leaf where other bits lead. */
+  cover: 1,
+  /** Two. */
+  children: 2,
+  size: 4,
+} as const;
+
+/** How many leading bits two prefixes share that share `known`; `most` where it is no less. */
+function sharedBits(a: readonly number[], b: readonly number[], known: number, most: number): number {
+  for (let byte = known >> 3; byte * 8 < most; byte++) {
+    const differing = a[byte]! ^ b[byte]!;
+    if (differing !== 0) return Math.min(most, byte * 8 + Math.clz32(differing) - 24);
+  }
+  return most;
+}
+
+function bitAt(address: readonly number[], bit: number): number {
   return address[bit >> 3]! >> (7 - (bit & 7)) & 1;
 }

@@ -11,7 +11,7 @@ import { Extents } from "../geo/extents.ts";
 import { Lasting, type LastingMember } from "../balance/lasting.ts";
 import { MapFile } from "../geo/map_file_table.ts";
 import { Mmdb } from "../geo/mmdb.ts";
-import { NamedMembers } from "../balance/named_by_map.ts";
+import { NamedMembers } from "../balance/named_members.ts";
 import { type Candidate, type PlainCandidate, rankGroups } from "../balance/ranking.ts";
 import { Trie } from "../balance/trie.ts";
 import { ALGORITHMS } from "../model/model.ts";
@@ -56,10 +56,17 @@ export interface LastingList {
   readonly up: readonly Candidate[];
   /** With a geofence: the same as if all were down. */
   readonly down: readonly Candidate[];
-  /** Of each: whether it may be in the answer (`Fence`), … */
+  /** Of each, with a geofence: whether it may be in the answer (`Fence`), … */
   readonly listed: readonly boolean[];
   /** … or in those for the other family. */
   readonly others: readonly boolean[];
+}
+
+/** What a map file says of members. */
+interface Named {
+  /** Theirs, one after the other with the length of each before it. */
+  readonly addresses: Uint8Array;
+  readonly named: NamedMembers;
 }
 
 /** Of lists that are alike, whatever the health of their members: the decisions, by state of health. */
@@ -93,6 +100,10 @@ const RECENT_MAX = 8;
 const AHEAD_MAPS_MAX = 64;
 /** Prefixes made out ahead between two looks at the time: together they take 0.2 ms at most. */
 const AHEAD_PREFIXES = 4;
+/** Ranges of a map file that are walked over between two looks at the time; likewise. */
+const RANGES_AHEAD = 16;
+/** Ranges that are walked over at once: all of a small file. */
+const RANGES_AT_ONCE = 256;
 /** Maps kept before all are forgotten, … */
 const MAPS_MAX = 16_384;
 /** … and bytes that they may take, nearly: a large pool whose members come and go is in another state at each change. */
@@ -101,8 +112,8 @@ const BYTES_MAX = 64 << 20;
 const BYTES_MAX_LARGE = 1 << 30;
 /** So many grounds are known to have been forgotten. */
 const FORGOTTEN_MAX = 65_536;
-/** What members and rules take, nearly, where they last; a rule has up to 128 nodes of a tree. */
-const BYTES = { member: 500, rule: 1_200 } as const;
+/** What members and rules take, nearly, where they last. */
+const BYTES = { member: 500, rule: 800 } as const;
 
 /** Geo data opened for reading, with all that was made out by it; outlives snapshots. */
 export class OpenGeoData implements ClientFacts {
@@ -123,10 +134,19 @@ export class OpenGeoData implements ClientFacts {
   #maps = 0;
   /** Maps that may be made out ahead, the newest one last. */
   readonly #ahead: ClientMap[] = [];
-  readonly #named = new Map<string, NamedMembers>();
+  /** Which members the map file names, by hash of their addresses. */
+  readonly #named = new Map<number, Named[]>();
+  /** Those of them that don't know the whole of the file yet, the newest one last. */
+  readonly #walking: NamedMembers[] = [];
+  readonly #mayWait: boolean;
 
-  /** Opens every file; they were found sound when the geo data was made. */
-  constructor(geoData: GeoData) {
+  /**
+   * Opens every file; they were found sound when the geo data was made.
+   *
+   * @param mayWait whether what takes long may be found out at once, where it is asked for, and not in `makeAhead`
+   */
+  constructor(geoData: GeoData, { mayWait = false }: { readonly mayWait?: boolean } = {}) {
+    this.#mayWait = mayWait;
     this.edition = geoData.edition;
     this.map = geoData.map ? new MapFile(geoData.map) : null;
     for (const [i, file] of geoData.city.entries()) {
@@ -152,13 +172,19 @@ export class OpenGeoData implements ClientFacts {
   }
 
   /** Which of these members, whose indices are their places, the map file names; `null` = there is none. */
-  named(members: readonly LastingMember[]): NamedMembers | null {
+  named(members: readonly LastingMember[], grounds: Pick<Grounds, "isAgain">): NamedMembers | null {
     if (!this.map) return null;
-    const key = members.map(({ address }) => address).join("|");
-    const known = this.#named.get(key);
-    if (known) return known;
+    const addresses = joined(members);
+    const hash = hashOf(addresses);
+    const alike = this.#named.get(hash);
+    const known = alike?.find((each) => isSame(each.addresses, addresses));
+    if (known) return known.named;
     const named = new NamedMembers(this.map, members);
-    this.#named.set(key, named);
+    if (alike) alike.push({ addresses, named });
+    else this.#named.set(hash, [{ addresses, named }]);
+    const isMore = named.walk(this.#mayWait ? Infinity : RANGES_AT_ONCE);
+    if (isMore) this.#walking.push(named);
+    this.take(named.bytes, grounds);
     return named;
   }
 
@@ -197,11 +223,20 @@ export class OpenGeoData implements ClientFacts {
   }
 
   /**
-   * Makes decisions out ahead for the maps that are asked, until all are or time is up.
+   * Finds out what a map file says of members, and makes decisions out ahead for the maps that are asked, until all are or time is
+   * up.
    *
    * @returns whether there is more to do
    */
   makeAhead(isTimeUp: () => boolean): boolean {
+    for (let named = this.#walking.at(-1); named !== undefined; named = this.#walking.at(-1)) {
+      const { bytes } = named;
+      while (named.walk(RANGES_AHEAD)) if (isTimeUp()) return true;
+      this.#walking.pop();
+      this.#trie.beside += named.bytes - bytes;
+      this.#begin(named);
+      if (isTimeUp()) return true;
+    }
     for (let i = this.#ahead.length - 1; i >= 0; i--) {
       const map = this.#ahead[i]!;
       if (map.isAskedLittle) continue;
@@ -234,6 +269,15 @@ export class OpenGeoData implements ClientFacts {
     return made;
   }
 
+  /** Has decisions that were made while not all was known of members made again: they hold for narrower prefixes than they could. */
+  #begin(named: NamedMembers): void {
+    for (const alike of this.#grounds.values()) {
+      for (const { made, maps } of alike) {
+        if (made?.lasting.named === named) { for (const { map } of maps.values()) map.begin(); }
+      }
+    }
+  }
+
   /** Round trips never come again as they were: only the last state is worth being kept. */
   #release({ maps }: Grounds): void {
     for (const { map } of maps.values()) map.release();
@@ -256,6 +300,7 @@ export class OpenGeoData implements ClientFacts {
     this.#grounds.clear();
     this.#ahead.length = 0;
     this.#named.clear();
+    this.#walking.length = 0;
     this.#trie = new Trie();
   }
 }
@@ -280,14 +325,26 @@ function isWithin(state: string, other: string): boolean {
   return true;
 }
 
-/** FNV-1a over words. */
-function hashOf(words: Uint32Array): number {
+/** Addresses one after the other, each behind its length. */
+function joined(members: readonly LastingMember[]): Uint8Array {
+  const bytes = new Uint8Array(members.reduce((sum, { address }) => sum + 1 + address.length, 0));
+  let at = 0;
+  for (const { address } of members) {
+    bytes[at++] = address.length;
+    bytes.set(address, at);
+    at += address.length;
+  }
+  return bytes;
+}
+
+/** FNV-1a over words or bytes. */
+function hashOf(words: Uint32Array | Uint8Array): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ words[i]!, 0x01000193);
   return hash;
 }
 
-function isSame(a: Uint32Array, b: Uint32Array): boolean {
+function isSame<T extends Uint32Array | Uint8Array>(a: T, b: T): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
@@ -318,8 +375,7 @@ export class Clients {
 
   /** The members of a list, up or not. */
   candidates(list: number): Candidate[] {
-    const count = membersIn(this.#records, list);
-    return Array.from({ length: count }, (_, index) => this.#candidate(list, index));
+    return this.#candidatesWith(list, (slot) => this.#board.isUp(slot));
   }
 
   /** The same, as far as those need them who don't look at the client: pools of hundreds are ranked at a change. */
@@ -396,21 +452,25 @@ export class Clients {
   #made(list: number, grounds: Grounds): LastingList {
     const records = this.#records;
     const isFencing = isGeofenced(records, list);
-    const members = this.candidates(list);
+    const members = this.#candidatesWith(list, () => true);
     const outsiders = isFencing ? this.#outsiders(list, members.length) : [];
-    const all = [...members, ...outsiders];
+    const up = outsiders.length === 0
+      ? members
+      : [...members, ...outsiders.map((member) => ({ ...member, isUp: true }))];
     const isMapped = ALGORITHMS[algorithmOf(records, list)] === "map-file";
     const rules = rulesOf(records, list);
-    this.#geoData.take(all.length * BYTES.member + rules.length * BYTES.rule, grounds);
+    this.#geoData.take(up.length * BYTES.member + rules.length * BYTES.rule, grounds);
     return {
-      lasting: new Lasting(all, rules, isMapped ? this.#geoData.named(all) : null),
-      up: all.map((member) => ({ ...member, isUp: true })),
-      down: isFencing ? all.map((member) => ({ ...member, isUp: false })) : [],
-      listed: all.map((_, index) => index < members.length),
-      others: [
-        ...members.map((_, index) => isInBothLists(records, list, index)),
-        ...outsiders.map(({ isOther }) => isOther),
-      ],
+      lasting: new Lasting(up, rules, isMapped ? this.#geoData.named(up, grounds) : null),
+      up,
+      down: isFencing ? up.map((member) => ({ ...member, isUp: false })) : [],
+      listed: isFencing ? up.map((_, index) => index < members.length) : [],
+      others: isFencing
+        ? [
+          ...members.map((_, index) => isInBothLists(records, list, index)),
+          ...outsiders.map(({ isOther }) => isOther),
+        ]
+        : [],
     };
   }
 
@@ -538,20 +598,25 @@ export class Clients {
     }
   }
 
-  #candidate(list: number, index: number): Candidate {
+  #candidatesWith(list: number, isUp: (slot: number) => boolean): Candidate[] {
     const records = this.#records;
-    const slot = slotOf(records, list, index);
-    const rank = rankOf(records, list, index);
-    return {
-      index,
-      isUp: this.#board.isUp(slot),
-      weight: rank & 0xffff,
-      priority: rank >>> 16,
-      rttUs: this.#board.rtt[slot]!,
-      left: leftOf(records, list, index),
-      place: locationOf(records, list, index),
-      address: addressOf(records, list, index),
-    };
+    const candidates: Candidate[] = [];
+    const count = membersIn(records, list);
+    for (let index = 0; index < count; index++) {
+      const slot = slotOf(records, list, index);
+      const rank = rankOf(records, list, index);
+      candidates.push({
+        index,
+        isUp: isUp(slot),
+        weight: rank & 0xffff,
+        priority: rank >>> 16,
+        rttUs: this.#board.rtt[slot]!,
+        left: leftOf(records, list, index),
+        place: locationOf(records, list, index),
+        address: addressOf(records, list, index),
+      });
+    }
+    return candidates;
   }
 }
 

@@ -235,7 +235,8 @@ export class Engine {
     this.#lane = this.#trace ? new Uint32Array(LANE_SIZE) : board.lane(this.#options.lane);
     if (opened) this.#geoData = opened;
     else if (this.#geoData?.edition !== snapshot.geoData.edition) {
-      this.#geoData = new OpenGeoData(snapshot.geoData);
+      // Nothing waits for a dry run.
+      this.#geoData = new OpenGeoData(snapshot.geoData, { mayWait: this.#trace !== null });
     }
     this.#selection = new Selection(this.#view, board, new Clients(this.#view, board, this.#geoData));
     this.#selection.isDryRun = this.#trace !== null;

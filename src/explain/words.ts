@@ -14,10 +14,10 @@ export function time(unixMs: number): string {
 /** What a geo rule looks at: `cidr 192.0.2.0/24`, `AS 64500`, `country DE`, `continent EU`. */
 export function formatRule({ match }: ClientRule): string {
   switch (match.kind) {
-    case "cidr":
-      return `cidr ${
-        formatPrefix({ family: familyOf(match.prefix), bytes: match.prefix, length: match.bits })
-      }`;
+    case "cidr": {
+      const bytes = Uint8Array.from(match.prefix);
+      return `cidr ${formatPrefix({ family: familyOf(bytes), bytes, length: match.bits })}`;
+    }
     case "asn":
       return `AS ${match.number}`;
     default:

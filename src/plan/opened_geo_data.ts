@@ -11,7 +11,7 @@ const opened = new WeakMap<GeoData, OpenGeoData>();
 
 /** The very same for the very same geo data, and gone with them. */
 export function openedOf(geoData: GeoData): OpenGeoData {
-  const known = opened.get(geoData) ?? new OpenGeoData(geoData);
+  const known = opened.get(geoData) ?? new OpenGeoData(geoData, { mayWait: true });
   opened.set(geoData, known);
   return known;
 }

@@ -13,7 +13,7 @@ import { Rendezvous } from "../../src/balance/hash.ts";
 import { Lasting } from "../../src/balance/lasting.ts";
 import { compileMapFile, MapFile } from "../../src/geo/map_file_table.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
-import { NamedMembers } from "../../src/balance/named_by_map.ts";
+import { NamedMembers } from "../../src/balance/named_members.ts";
 import { type Candidate, rankGroups } from "../../src/balance/ranking.ts";
 import type { ClientRule } from "../../src/balance/rule_groups.ts";
 import { Trie } from "../../src/balance/trie.ts";
@@ -21,7 +21,7 @@ import { formatIp, parseIp, parsePrefix, type Prefix, prefixContains } from "../
 import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 
 /** A seeded generator (mulberry32), so that a failure can be had again. */
-function randomOf(seed: number) {
+export function randomOf(seed: number) {
   let state = seed;
   const unit = () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -98,11 +98,11 @@ export function worldOf(seed: number, withExtents: boolean) {
     const { index: member } = candidates[random.below(sentTo)]!;
     const letters = (text: string) => text.charCodeAt(0) << 8 | text.charCodeAt(1);
     const country = random.pick(COUNTRIES);
-    const { bytes: prefix, length: bits } = parsePrefix(random.prefix(family, 0, 20));
+    const { bytes, length: bits } = parsePrefix(random.prefix(family, 0, 20));
     return {
       member,
       match: random.pick([
-        { kind: "cidr", prefix, bits },
+        { kind: "cidr", prefix: [...bytes], bits },
         { kind: "asn", number: 1 + random.below(3) },
         { kind: "country", code: letters(country) },
         { kind: "continent", code: letters(CONTINENTS[country]!) },
@@ -200,7 +200,7 @@ function matchesClient(
   switch (match.kind) {
     case "cidr":
       return prefixContains(
-        { bytes: match.prefix, length: match.bits, family: address.length === 4 ? 4 : 6 },
+        { bytes: Uint8Array.from(match.prefix), length: match.bits, family: address.length === 4 ? 4 : 6 },
         address,
       );
     case "asn":
@@ -263,7 +263,9 @@ export function turningPoints({ networks, lines, rules, base }: TestWorld, insid
   const prefixes = [
     ...networks.map(({ prefix }) => prefix),
     ...lines.keys(),
-    ...rules.flatMap(({ match }) => match.kind === "cidr" ? [`${formatIp(match.prefix)}/${match.bits}`] : []),
+    ...rules.flatMap(({ match }) =>
+      match.kind === "cidr" ? [`${formatIp(Uint8Array.from(match.prefix))}/${match.bits}`] : []
+    ),
     inside,
   ].map(parsePrefix);
   const points = prefixes.flatMap((prefix) => {

@@ -48,8 +48,8 @@ function answered(
 Deno.test("a rule whose member is down counts as if it weren't there: the next one decides", () => {
   const members = [0, 1, 2, 3, 4, 5].map((index) => member(index, { latitude: index, longitude: 20 }));
   const cidr = (text: string, member: number): ClientRule => {
-    const { bytes: prefix, length: bits } = parsePrefix(text);
-    return { match: { kind: "cidr", prefix, bits }, member };
+    const { bytes, length: bits } = parsePrefix(text);
+    return { match: { kind: "cidr", prefix: [...bytes], bits }, member };
   };
   const letters = (text: string) => text.charCodeAt(0) << 8 | text.charCodeAt(1);
   const rules: ClientRule[] = [

@@ -6,8 +6,10 @@
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { workOutExtents } from "../../src/geo/extents.ts";
+import { compileMapFile } from "../../src/geo/map_file_table.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
 import { EMPTY_GEO_DATA, type GeoData } from "../../src/geo/geo_data.ts";
+import type { Trace } from "../../src/dns/trace.ts";
 import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { addresses, query } from "./packets.ts";
 import { type Declared, World } from "./world.ts";
@@ -220,4 +222,45 @@ Deno.test("of a pool of any size each member's health counts", () => {
       deepEqual(new Set(ask(world, subnetOf(1)).members), new Set(everyone));
     }
   }
+});
+
+/** Thousands of lines: ours is named in half of 10.0.0.0/8, each time beside others. */
+function crowdedMapFile(): GeoData {
+  const line = (i: number) =>
+    `10.${i >> 5}.${(i & 31) * 8}.0/21 198.51.100.${1 + i % 100}${i < 4_096 ? ",192.0.2.1" : ""}\n`;
+  const map = compileMapFile(Array.from({ length: 8_192 }, (_, i) => line(i)).join(""));
+  return { ...EMPTY_GEO_DATA, edition: 2, map };
+}
+
+const MAPPED: NonNullable<Declared["pools"]> = [{
+  name: "web",
+  algorithm: "map-file",
+  maxAnswers: 1,
+  members: ["192.0.2.1", "192.0.2.2"],
+}];
+
+Deno.test("what a large map file says of members is found out ahead: until then scopes are narrower, and answers right", () => {
+  const world = worldOf(MAPPED, crowdedMapFile());
+  const before = ask(world, "10.1.2.0/24");
+  deepEqual(before.members, ["192.0.2.1"]);
+  ok(before.scope > 9 && before.scope <= 21, `${before.scope}`);
+  equal(world.engine.makeAhead(() => true), true, "time is up before all is known");
+  deepEqual(ask(world, "10.1.2.0/24"), before);
+  while (world.engine.makeAhead(() => true));
+  deepEqual(ask(world, "10.1.2.0/24"), { members: ["192.0.2.1"], scope: 9 });
+  deepEqual(ask(world, "10.127.255.0/24"), { members: ["192.0.2.1"], scope: 9 });
+  // A pool that looks at the same members knows at once.
+  world.health({ "192.0.2.2": false });
+  deepEqual(ask(world, "10.127.255.0/24"), { members: ["192.0.2.1"], scope: 0 });
+});
+
+Deno.test("an account of an answer waits for what a large map file says", () => {
+  const ignore = () => {};
+  const trace: Trace = {
+    ...{ name: ignore, pool: ignore, client: ignore, leading: ignore, allDown: ignore, chosen: ignore },
+    scope: ignore,
+  };
+  const declared = { pools: MAPPED, services: { "www.example": "web" }, geoData: crowdedMapFile() };
+  const world = new World(declared, {}, trace);
+  equal(ask(world, "10.1.2.0/24").scope, 9);
 });

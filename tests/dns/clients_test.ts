@@ -1,6 +1,7 @@
 /** @module Tests of how long what decides for clients is kept. */
 import { equal, ok } from "node:assert/strict";
 import { OpenGeoData } from "../../src/dns/clients.ts";
+import { compileMapFile } from "../../src/geo/map_file_table.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
 
 const MIB = 1 << 20;
@@ -31,4 +32,30 @@ Deno.test("lists that are over are forgotten, however many come after them", () 
   const first = forgotten(geoData, each(0), MIB);
   ok(first > 10);
   equal(forgotten(geoData, each(1), MIB), first, "no more is kept");
+});
+
+Deno.test("what a map file says of members counts as well, and takes less once it is known", () => {
+  const text = Array.from(
+    { length: 60_000 },
+    (_, i) => `10.${i >> 8}.${i & 255}.0/24 10.9.${i >> 8}.${i & 255}\n`,
+  );
+  const map = compileMapFile(text.join(""));
+  const forgotten = (looked: (geoData: OpenGeoData) => void) => {
+    const geoData = new OpenGeoData({ ...EMPTY_GEO_DATA, map });
+    for (let i = 0; i < 400; i++) {
+      const address = Uint8Array.of(10, 9, i >> 8, i & 255);
+      geoData.named([{ index: 0, place: null, address }], { isAgain: false });
+      looked(geoData);
+    }
+    return geoData.epoch;
+  };
+  ok(forgotten((geoData) => ok(geoData.epoch >= 0)) > 0, "a word for each of 60,000 lines");
+  equal(
+    forgotten((geoData) => {
+      while (geoData.makeAhead(() => false));
+      equal(geoData.epoch, 0);
+    }),
+    0,
+    "three changes",
+  );
 });
