@@ -411,7 +411,7 @@ export class Clients {
   ): ClientsOfList {
     return this.#geoData.decisionsFor(
       grounds,
-      this.#stateOf(list),
+      this.#stateOf(list, among),
       () => this.#optionsOf(list, among, limits, grounds),
     );
   }
@@ -517,17 +517,21 @@ export class Clients {
     return words.subarray(0, size);
   }
 
-  /** Who is up, those that only make fences included; by latency also how fast. As many members as a list has count. */
-  #stateOf(list: number): string {
+  /**
+   * Who is up, those that only make fences included, as far as that matters; by latency also how fast. As many members as a list has
+   * count.
+   */
+  #stateOf(list: number, among: Among): string {
     const records = this.#records;
     const count = membersIn(records, list);
     const outsiders = outsidersIn(records, list);
     let state = "";
     let bits = 0;
-    for (let i = 0; i < count + outsiders; i++) {
+    let many = 0;
+    for (let i = isAll(among) ? count : 0; i < count + outsiders; i++) {
       const slot = i < count ? slotOf(records, list, i) : outsiderSlotOf(records, list, i - count);
       bits = bits << 1 | (slot !== null && this.#board.isUp(slot) ? 1 : 0);
-      if ((i + 1) % BITS_IN_CHARACTER !== 0) continue;
+      if (++many % BITS_IN_CHARACTER !== 0) continue;
       state += String.fromCharCode(bits);
       bits = 0;
     }

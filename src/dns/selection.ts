@@ -254,7 +254,10 @@ export class Selection {
   }
 
   #othersOf(list: number, whom: Whom): ClientMap | null {
-    return whom === "up" ? this.#withoutDrainingOf(list) : this.#rareMapOf(list, "all").withoutDraining;
+    if (whom === "up") return this.#withoutDrainingOf(list);
+    const rare = this.#rareMapOf(list, "all");
+    if (rare.withoutDraining !== undefined) return rare.withoutDraining;
+    return rare.withoutDraining = this.#withoutDraining(list, "all without draining");
   }
 
   /** Decisions without those that drain; `null` = all do. */
@@ -592,18 +595,13 @@ export class Selection {
     const id = listIdOf(this.#records, list);
     const generation = this.#board.healthGeneration;
     const maps = this.#rare[among];
-    const known = maps.get(id);
-    if (known && known.from === list && known.generation === generation && known.limits === limits) {
-      return known;
-    }
+    const last = maps.get(id);
+    const known = last && last.from === list && last.limits === limits ? last : null;
+    if (known?.generation === generation) return known;
     if (maps.size >= AS_IF_UP_MAX) maps.clear();
-    const made = {
-      from: list,
-      generation,
-      limits,
-      map: this.#clients.of(list, among, this.limits).map,
-      withoutDraining: among === "all" ? this.#withoutDraining(list, "all without draining") : null,
-    };
+    const grounds = known?.grounds ?? this.#clients.groundsOf(list, among, this.limits);
+    const { map } = this.#clients.of(list, among, this.limits, grounds);
+    const made = { from: list, generation, limits, grounds, map, withoutDraining: undefined };
     maps.set(id, made);
     return made;
   }
@@ -614,9 +612,11 @@ interface RareMap {
   readonly from: number;
   readonly generation: number;
   readonly limits: number;
+  /** What it rests on, in any state of health. */
+  readonly grounds: Grounds;
   readonly map: ClientMap;
-  /** The same without those that drain. */
-  readonly withoutDraining: ClientMap | null;
+  /** The same without those that drain; `undefined` = it wasn't asked for yet, `null` = all do. */
+  withoutDraining: ClientMap | null | undefined;
 }
 
 /** How members rotate by tickets that go past those that drain. */

@@ -1,6 +1,10 @@
 /** @module Tests of how long what decides for clients is kept. */
-import { equal, ok } from "node:assert/strict";
-import { OpenGeoData } from "../../src/dns/clients.ts";
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { type Among, Clients, OpenGeoData } from "../../src/dns/clients.ts";
+import type { Trace } from "../../src/dns/trace.ts";
+import { SnapshotView } from "../../src/snapshot/view.ts";
+import { query } from "./packets.ts";
+import { World } from "./world.ts";
 import { compileMapFile } from "../../src/geo/map_file_table.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
 
@@ -58,4 +62,30 @@ Deno.test("what a map file says of members counts as well, and takes less once i
     0,
     "three changes",
   );
+});
+
+Deno.test("as if all were up is the same whoever is: it is decided once, and not for each state of health", () => {
+  const ignore = () => {};
+  const lists: number[] = [];
+  const trace: Trace = {
+    ...{ name: ignore, client: ignore, leading: ignore, allDown: ignore, chosen: ignore, scope: ignore },
+    pool: (_, list) => void lists.push(list),
+  };
+  const members = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+  const world = new World(
+    {
+      pools: [{ name: "web", algorithm: "hash", geofence: true, members }],
+      services: { "www.example": "web" },
+    },
+    {},
+    trace,
+  );
+  world.ask(query("www.example", "A"));
+  const clients = new Clients(new SnapshotView(world.snapshot), world.board, new OpenGeoData(EMPTY_GEO_DATA));
+  const maps = (among: Among) =>
+    new Set(members.map((address, i) => {
+      world.health({ [address]: i > 1 });
+      return clients.of(lists[0]!, among, { max: 1, need: 0 }).map;
+    })).size;
+  deepEqual([maps("up"), maps("all"), maps("all without draining"), maps("inside")], [2, 1, 1, 1]);
 });
