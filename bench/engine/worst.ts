@@ -314,6 +314,19 @@ function* cases(): Generator<Case> {
     packet: fromV4,
     before: turnAnew(most),
   };
+  for (const algorithm of ["failover", "round-robin"] as const) {
+    yield {
+      name:
+        `${algorithm}, ${most} members, all answered over TCP, 64 rules to the first, in a state of health that never was`,
+      world: one({
+        ...{ algorithm, maxAnswers: 0, members: members(most, (i) => ({ priority: 1 + i })) },
+        geoRules: cidrs(false).slice(0, 64).map((rule) => ({ ...rule, member: 0 })),
+      }),
+      packet: fromV4,
+      isStream: true,
+      before: turnAnew(most - 1, 1),
+    };
+  }
   yield {
     name: `latency, ${most} members, after a measurement`,
     world: one({ algorithm: "latency", members: members(most, () => ({})) }),

@@ -137,8 +137,10 @@ const STEPS_OF_MAP = 8;
 const CHANGES_A_STEP = 4;
 /** Sites that are compared in a step. */
 const SITES_A_STEP = 4;
-/** With more groups of rules of a kind it isn't looked at whether they make a difference. */
-const GROUPS_COMPARED_MAX = 64;
+/** Where rules of a kind name more sets of members it isn't looked at whether they make a difference, … */
+const COMPARED_MAX = 8;
+/** … nor where so many candidates would have to be ranked for it. */
+const CANDIDATES_COMPARED = 512;
 /** Candidates of which the first is found in a step. */
 const CANDIDATES_A_STEP = 4;
 /** Their number, squared, divided by this is what sorting them takes beside a step for each. */
@@ -401,7 +403,7 @@ export class ClientMap {
     const sees = { cidr: false, asn: false, country: false, continent: false };
     let isBehind = false;
     for (const kind of ["continent", "country", "asn", "cidr"] as const) {
-      const groups = this.#options.lasting.groups.of(kind);
+      const groups = this.#options.lasting.groups.naming(kind);
       sees[kind] = groups.some((group) => this.#isLive(group)) && (isBehind || !this.#areLikeOthers(groups));
       isBehind ||= sees[kind];
     }
@@ -411,13 +413,16 @@ export class ClientMap {
   /** Whether clients of these groups get what all others get, as far as that is the same for all. */
   #areLikeOthers(groups: readonly RuleGroup[]): boolean {
     if (this.#options.base.kind !== "alike") return false;
-    const live: RuleGroup[] = [];
+    const most = Math.min(COMPARED_MAX, Math.ceil(CANDIDATES_COMPARED / this.#options.candidates.length));
+    let others: DecisionKey | null = null;
+    let compared = 0;
     for (const group of groups) {
       if (!this.#isLive(group)) continue;
-      if (live.push(group) > GROUPS_COMPARED_MAX) return false;
+      if (compared++ === most) return false;
+      others ??= this.#keyOf(this.#rank(null, 0));
+      if (!isSame(this.#keyOf(this.#rank(group, 0)), others)) return false;
     }
-    const others = this.#keyOf(this.#rank(null, 0));
-    return live.every((group) => isSame(this.#keyOf(this.#rank(group, 0)), others));
+    return true;
   }
 
   /**

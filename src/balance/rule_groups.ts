@@ -21,6 +21,8 @@ export interface ClientRule {
 export interface RuleGroup {
   /** Which one it is. */
   readonly number: number;
+  /** What they look at. */
+  readonly kind: Kind;
   /** Indices of the rules. */
   readonly rules: number[];
   /** Indices of their members, ascending: they rotate, so the order in which rules name them says nothing. */
@@ -36,13 +38,14 @@ const CIDR_INNER = 0;
 
 /** What rules can look at. */
 export type Kind = ClientRule["match"]["kind"];
+const KINDS: readonly Kind[] = ["cidr", "asn", "country", "continent"];
 /** The kinds that match by equality. */
 export type NamedKind = Exclude<Kind, "cidr">;
 
 /** Rules by what they look at, whoever of their members is up. */
 export class RuleGroups {
   readonly #groups: RuleGroup[] = [];
-  readonly #kinds: Readonly<Record<Kind, RuleGroup[]>> = { cidr: [], asn: [], country: [], continent: [] };
+  readonly #naming: Readonly<Record<Kind, RuleGroup[]>> = { cidr: [], asn: [], country: [], continent: [] };
   /** Of groups that look for a prefix: its length. */
   readonly #bits: number[] = [];
   readonly #named: Readonly<Record<NamedKind, Map<number, RuleGroup>>> = {
@@ -69,7 +72,16 @@ export class RuleGroups {
     for (const alike of byBits) {
       if (alike !== undefined) { for (const i of alike) this.#addCidr(i, rules[i]!); }
     }
-    for (const { members } of this.#groups) if (members.length > 1) members.sort((a, b) => a - b);
+    const named = new Set<string | number>();
+    for (const group of this.#groups) {
+      const { kind, members } = group;
+      if (members.length > 1) members.sort((a, b) => a - b);
+      const key = members.length === 1
+        ? members[0]! * KINDS.length + KINDS.indexOf(kind)
+        : `${kind} ${members}`;
+      if (!named.has(key)) this.#naming[kind].push(group);
+      named.add(key);
+    }
   }
 
   /** How many groups there are. */
@@ -77,9 +89,9 @@ export class RuleGroups {
     return this.#groups.length;
   }
 
-  /** The groups of a kind. */
-  of(kind: Kind): readonly RuleGroup[] {
-    return this.#kinds[kind];
+  /** A group of a kind for each set of members that any of them names. */
+  naming(kind: Kind): readonly RuleGroup[] {
+    return this.#naming[kind];
   }
 
   /** The group of rules that look for this; `null` = there is none. */
@@ -132,9 +144,8 @@ export class RuleGroups {
   }
 
   #begin(kind: Kind, around: RuleGroup | null = null): RuleGroup {
-    const group = { number: this.#groups.length, rules: [], members: [], around };
+    const group = { number: this.#groups.length, kind, rules: [], members: [], around };
     this.#groups.push(group);
-    this.#kinds[kind].push(group);
     return group;
   }
 }

@@ -5,7 +5,9 @@
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { type Base, ClientMap } from "../../src/balance/client_map.ts";
+import { Lasting } from "../../src/balance/lasting.ts";
 import type { Candidate } from "../../src/balance/ranking.ts";
+import type { ClientRule } from "../../src/balance/rule_groups.ts";
 import { Trie } from "../../src/balance/trie.ts";
 import { formatIp, parsePrefix } from "../../src/ip.ts";
 import { runs } from "../property_runs.ts";
@@ -167,4 +169,42 @@ Deno.test("a trie that is too small is cleared and gives the same decisions", ()
     deepEqual(decisionOf(cramped, client), decisionOf(roomy, client));
     equal(cramped.depth, roomy.depth);
   }
+});
+
+Deno.test("however many rules there are, few rankings show whether they make a difference", () => {
+  /** Rankings that a new map takes, and the scope of an answer by it; a rule each for members of a prefix. */
+  const looked = (count: number, prefixes: readonly (readonly number[])[]) => {
+    let rankings = 0;
+    const member = (index: number): Candidate => ({
+      ...{ index, isUp: true, weight: 1, priority: 0, left: 1, rttUs: 0, place: null },
+      address: Uint8Array.of(192, 0, 2, index),
+    });
+    const candidates = Array.from({ length: count }, (_, index) => member(index));
+    const down = Array.from({ length: 100 }, (_, i) => member(200 + i));
+    const rules = prefixes.flatMap((members, i) =>
+      members.map((member): ClientRule => ({
+        match: { kind: "cidr", prefix: [10, i >> 8, i & 255, 0], bits: 24 },
+        member,
+      }))
+    );
+    const lasting = new Lasting([...candidates, ...down], rules);
+    const base = {
+      kind: "alike",
+      get ranking() {
+        rankings++;
+        return { order: candidates.map(({ index }) => index), lead: 1 };
+      },
+    } as const;
+    const facts = { city: () => null, asn: () => null, map: null };
+    const map = new ClientMap({ candidates, lasting, base, fence: null, max: 0 }, facts, new Trie());
+    const made = rankings;
+    map.find(Uint8Array.of(192, 0, 2, 1));
+    return { rankings: made, depth: map.depth };
+  };
+  const toFirst = Array.from({ length: 1000 }, () => [0]);
+  deepEqual(looked(5, toFirst), { rankings: 2, depth: 0 });
+  deepEqual(looked(200, toFirst), { rankings: 2, depth: 0 });
+  // Each names one more, who is down: a hundred sets of members, of which the same one is answered.
+  const toMany = toFirst.map((_, i) => [0, 200 + i % 100]);
+  deepEqual([looked(5, toMany).rankings, looked(200, toMany).rankings], [9, 4]);
 });

@@ -61,3 +61,18 @@ Deno.test("the tree of prefixes leads to the longest one around an address, by w
     }
   }
 });
+
+Deno.test("rules of a kind that name the same members are one, where it is only asked whom they name", () => {
+  const prefix = (i: number) => ({ kind: "cidr", prefix: [10, i, 0, 0], bits: 16 }) as const;
+  const groups = new RuleGroups([
+    ...Array.from({ length: 20 }, (_, i): ClientRule => ({ match: prefix(i), member: 1 })),
+    // Two members for the same clients, in either order.
+    ...[2, 1].map((member): ClientRule => ({ match: prefix(20), member })),
+    ...[1, 2].map((member): ClientRule => ({ match: prefix(21), member })),
+    { match: { kind: "asn", number: 7 }, member: 1 },
+  ]);
+  deepEqual(groups.naming("cidr").map(({ members }) => members), [[1], [1, 2]]);
+  deepEqual(groups.naming("asn").map(({ members }) => members), [[1]]);
+  deepEqual(groups.naming("country"), []);
+  equal(groups.count, 23);
+});
