@@ -15,7 +15,7 @@ export class NamedMembers {
   /** Indices of members that some rule names together, ascending; the first set is empty. More come as they are found. */
   readonly sets: (readonly number[])[] = [[]];
   /** The ranges whose set isn't that of the range before, the first range included, in order; none until all are walked over. */
-  changes = NO_RANGES;
+  changes: Uint32Array = NO_RANGES;
   /** Addresses of rules that were looked at, ever. */
   looked = 0;
   readonly #map: MapFile;
