@@ -136,8 +136,8 @@ export class OpenGeoData implements ClientFacts {
   readonly #ahead: ClientMap[] = [];
   /** Which members the map file names, by hash of their addresses. */
   readonly #named = new Map<number, Named[]>();
-  /** Those of them that don't know the whole of the file yet, the newest one last. */
-  readonly #walking: NamedMembers[] = [];
+  /** Those of them that don't know the whole of the file yet, the newest one last; and what of their memory is counted. */
+  readonly #walking: { readonly named: NamedMembers; bytes: number }[] = [];
   readonly #mayWait: boolean;
 
   /**
@@ -183,8 +183,9 @@ export class OpenGeoData implements ClientFacts {
     if (alike) alike.push({ addresses, named });
     else this.#named.set(hash, [{ addresses, named }]);
     const isMore = named.walk(this.#mayWait ? Infinity : RANGES_AT_ONCE);
-    if (isMore) this.#walking.push(named);
-    this.take(named.bytes, grounds);
+    const { bytes } = named;
+    if (isMore) this.#walking.push({ named, bytes });
+    this.take(bytes, grounds);
     return named;
   }
 
@@ -229,11 +230,14 @@ export class OpenGeoData implements ClientFacts {
    * @returns whether there is more to do
    */
   makeAhead(isTimeUp: () => boolean): boolean {
-    for (let named = this.#walking.at(-1); named !== undefined; named = this.#walking.at(-1)) {
-      const { bytes } = named;
-      while (named.walk(RANGES_AHEAD)) if (isTimeUp()) return true;
-      this.#walking.pop();
+    for (let walk = this.#walking.at(-1); walk !== undefined; walk = this.#walking.at(-1)) {
+      const { named, bytes } = walk;
+      let isMore = true;
+      do isMore = named.walk(RANGES_AHEAD); while (isMore && !isTimeUp());
       this.#trie.beside += named.bytes - bytes;
+      walk.bytes = named.bytes;
+      if (isMore) return true;
+      this.#walking.pop();
       this.#begin(named);
       if (isTimeUp()) return true;
     }

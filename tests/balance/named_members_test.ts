@@ -56,7 +56,7 @@ Deno.test("members are named as the file says, however much of it was walked ove
     );
     deepEqual([...named.changes], changes, `seed ${seed}`);
     deepEqual(
-      changes.map((range, i) => named.sets[named.setAtChange(i)]),
+      changes.map((_, i) => named.sets[named.setAtChange(i)]),
       changes.map((range) => expected[range]),
     );
   }

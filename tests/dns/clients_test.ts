@@ -64,6 +64,25 @@ Deno.test("what a map file says of members counts as well, and takes less once i
   );
 });
 
+Deno.test("what is found out of a map file counts when it is", () => {
+  const text = Array.from(
+    { length: 60_000 },
+    (_, i) => `10.${i >> 8}.${i & 255}.0/24 192.0.2.${1 + i % 2}\n`,
+  );
+  const geoData = new OpenGeoData({ ...EMPTY_GEO_DATA, map: compileMapFile(text.join("")) });
+  const member = (index: number, ...address: number[]) => ({
+    index,
+    place: null,
+    address: Uint8Array.from(address),
+  });
+  for (let i = 0; i < 150; i++) {
+    geoData.named([member(0, 192, 0, 2, 1), member(1, 198, 51, 100, i)], { isAgain: false });
+    while (geoData.makeAhead(() => true));
+    ok(geoData.epoch < 2);
+  }
+  equal(geoData.epoch, 1, "two words for each of 60,000 changes");
+});
+
 Deno.test("as if all were up is the same whoever is: it is decided once, and not for each state of health", () => {
   const ignore = () => {};
   const lists: number[] = [];
