@@ -480,6 +480,24 @@ function* cases(): Generator<Case> {
       world.health({ [addressOf(7 * most + 3)]: i % 2 === 1 });
     },
   };
+  for (const algorithm of ["weighted-round-robin", "geoip"] as const) {
+    const isFenced = algorithm === "geoip";
+    const name = `8 pools of ${most} members in a chain, ${isFenced ? "each with a geofence" : "by weight"}`;
+    yield {
+      name: `${name}, all but the last with too few up, in a state of health that never was`,
+      world: {
+        pools: Array.from({ length: 8 }, (_, i): Pool => ({
+          ...{ name: `p${i}`, algorithm, geofence: isFenced },
+          ...i < 7 ? { minHealthy: "100%", onAllDown: "fallback", fallbackPoolId: `p${i + 1}` } : {},
+          members: members(most, (j) => (isFenced ? place(i + j) : { weight: 1 + (i + j) * 61 % 65_535 })),
+        })),
+        services: { [NAME]: "p0" },
+        geoData: geo,
+      },
+      packet: fromV4,
+      before: turnAnew(most),
+    };
+  }
   yield* staticCases();
 }
 

@@ -71,6 +71,8 @@ const DERIVED = {
   isUneven: 5,
   /** For which limits `grounds` and `map` hold (`limitsWord`). */
   limits: 6,
+  /** Elsewhere, instead: whether the list was ranked in this state of health; a chain of pools that have too few isn't. */
+  isRanked: 6,
   /** Whether the map without those that drain was looked for, likewise; `NONE_LEFT` = all drain. */
   withoutDraining: 7,
   size: 8,
@@ -212,6 +214,7 @@ export class Selection {
     if (factsOf(this.#records, list) !== 0) return this.#chooseFor(list, cursor, whom, client);
     const up = this.#derived[id * DERIVED.size + DERIVED.up]!;
     if (whom === "all" && up > 0) return this.#chooseAsIfUp(list, id, cursor);
+    if (this.#derived[id * DERIVED.size + DERIVED.isRanked] === 0) this.#rank(list, id, up === 0);
     const isUneven = this.#derived[id * DERIVED.size + DERIVED.isUneven] !== 0;
     return this.#take(
       list,
@@ -519,7 +522,7 @@ export class Selection {
     let up = 0;
     for (let i = 0; i < count; i++) if (this.#board.isUp(slotOf(this.#records, list, i))) up++;
     const at = id * DERIVED.size;
-    if (factsOf(this.#records, list) === 0) this.#rank(list, id, up === 0);
+    if (factsOf(this.#records, list) === 0) this.#derived[at + DERIVED.isRanked] = 0;
     else {
       if (this.#derived[at + DERIVED.from] !== list) this.#derived[at + DERIVED.grounds] = 0;
       this.#derived[at + DERIVED.map] = 0;
@@ -539,6 +542,7 @@ export class Selection {
     this.#derived[id * DERIVED.size + DERIVED.ranked] = order.length;
     this.#derived[id * DERIVED.size + DERIVED.lead] = lead;
     this.#derived[id * DERIVED.size + DERIVED.isUneven] = schedule || ends ? 1 : 0;
+    this.#derived[id * DERIVED.size + DERIVED.isRanked] = 1;
     if (schedule) this.#schedules.set(id, schedule);
     else this.#schedules.delete(id);
     if (ends) this.#ends.set(id, ends);

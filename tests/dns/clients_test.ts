@@ -3,7 +3,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { type Among, Clients, OpenGeoData } from "../../src/dns/clients.ts";
 import type { Trace } from "../../src/dns/trace.ts";
 import { SnapshotView } from "../../src/snapshot/view.ts";
-import { query } from "./packets.ts";
+import { addresses, query } from "./packets.ts";
 import { World } from "./world.ts";
 import { compileMapFile } from "../../src/geo/map_file_table.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
@@ -107,4 +107,33 @@ Deno.test("as if all were up is the same whoever is: it is decided once, and not
       return clients.of(lists[0]!, among, { max: 1, need: 0 }).map;
     })).size;
   deepEqual([maps("up"), maps("all"), maps("all without draining"), maps("inside")], [2, 1, 1, 1]);
+});
+
+Deno.test("of a chain of pools that have too few up only the one that answers is ranked", () => {
+  const members = Array.from({ length: 20 }, (_, i) => ({ ipAddress: `192.0.2.${i}`, weight: 1 + i }));
+  const world = new World({
+    pools: Array.from({ length: 8 }, (_, i) => ({
+      ...{ name: `p${i}`, algorithm: "weighted-round-robin" as const, members },
+      ...i < 7
+        ? { minHealthy: "100%" as const, onAllDown: "fallback" as const, fallbackPoolId: `p${i + 1}` }
+        : {},
+    })),
+    services: { "www.example": "p0" },
+  });
+  const { plain } = Clients.prototype;
+  let ranked = 0;
+  Clients.prototype.plain = function (list) {
+    ranked++;
+    return plain.call(this, list);
+  };
+  try {
+    for (const state of [1, 2, 3]) {
+      world.health({ [`192.0.2.${state}`]: false });
+      equal(addresses(world.ask(query("www.example", "A"))!).length, 1);
+      world.ask(query("www.example", "A"));
+      equal(ranked, state, "once for each state of health");
+    }
+  } finally {
+    Clients.prototype.plain = plain;
+  }
 });
