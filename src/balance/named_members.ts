@@ -14,13 +14,13 @@ import type { Candidate } from "./ranking.ts";
 export class NamedMembers {
   /** Indices of members that some rule names together, ascending; the first set is empty. More come as they are found. */
   readonly sets: (readonly number[])[] = [[]];
-  /** The ranges whose set isn't that of the range before, the first range included, in order; none until all are walked over. */
-  changes: Uint32Array = NO_RANGES;
+  /** How many of the ranges that were walked over have another set than the one before, the first of them included. */
+  changes = 0;
   /** Addresses of rules that were looked at, ever. */
   looked = 0;
   readonly #map: MapFile;
-  /** Sets at these changes. */
-  #setsAt = NO_RANGES;
+  /** Range and set of each change, in order. In parts: to copy megabytes when there are more takes milliseconds. */
+  readonly #parts: Uint32Array[] = [];
   /** What is needed to walk on; `null` = it is done. */
   #walk: Walk | null;
 
@@ -32,9 +32,6 @@ export class NamedMembers {
       numbers: new Map([["", 0]]),
       setOf: new Uint32Array(map.rules + 1),
       range: 0,
-      changes: new Uint32Array(CHANGES_AT_FIRST),
-      setsAt: new Uint32Array(CHANGES_AT_FIRST),
-      count: 0,
     };
   }
 
@@ -45,8 +42,8 @@ export class NamedMembers {
 
   /** What it takes in memory, bytes. */
   get bytes(): number {
-    const { changes, setOf } = this.#walk ?? { changes: this.changes, setOf: NO_RANGES };
-    return setOf.byteLength + 2 * changes.byteLength;
+    const known = this.#walk === null ? 0 : this.#walk.setOf.byteLength;
+    return known + this.#parts.length * PART_WORDS * Uint32Array.BYTES_PER_ELEMENT;
   }
 
   /**
@@ -60,17 +57,9 @@ export class NamedMembers {
     const end = Math.min(walk.range + ranges, this.#map.ranges);
     for (; walk.range < end; walk.range++) {
       const set = this.#setOfRule(walk, this.#map.rule(walk.range));
-      if (walk.count > 0 && walk.setsAt[walk.count - 1] === set) continue;
-      if (walk.count === walk.changes.length) {
-        walk.changes = doubled(walk.changes);
-        walk.setsAt = doubled(walk.setsAt);
-      }
-      walk.changes[walk.count] = walk.range;
-      walk.setsAt[walk.count++] = set;
+      if (this.changes === 0 || this.setAtChange(this.changes - 1) !== set) this.#add(walk.range, set);
     }
     if (end < this.#map.ranges) return true;
-    this.changes = walk.changes.slice(0, walk.count);
-    this.#setsAt = walk.setsAt.slice(0, walk.count);
     this.#walk = null;
     return false;
   }
@@ -79,25 +68,38 @@ export class NamedMembers {
   setAt(range: number): number {
     const walk = this.#walk;
     return walk === null
-      ? this.#setsAt[this.changesUpTo(range) - 1]!
+      ? this.setAtChange(this.changesUpTo(range) - 1)
       : this.#setOfRule(walk, this.#map.rule(range));
   }
 
   /** Index into `sets` of a change. */
   setAtChange(change: number): number {
-    return this.#setsAt[change]!;
+    return this.#parts[change >>> PART_BITS]![(change & PART_MASK) * 2 + 1]!;
+  }
+
+  /** The range of a change. */
+  rangeOfChange(change: number): number {
+    return this.#parts[change >>> PART_BITS]![(change & PART_MASK) * 2]!;
   }
 
   /** How many changes there are at or before a range; once all are walked over. */
   changesUpTo(range: number): number {
     let low = 0;
-    let high = this.changes.length;
+    let high = this.changes;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.changes[middle]! <= range) low = middle + 1;
+      if (this.rangeOfChange(middle) <= range) low = middle + 1;
       else high = middle;
     }
     return low;
+  }
+
+  #add(range: number, set: number): void {
+    const change = this.changes++;
+    if ((change & PART_MASK) === 0) this.#parts.push(new Uint32Array(PART_WORDS));
+    const part = this.#parts[change >>> PART_BITS]!;
+    part[(change & PART_MASK) * 2] = range;
+    part[(change & PART_MASK) * 2 + 1] = set;
   }
 
   #setOfRule(walk: Walk, rule: number): number {
@@ -134,20 +136,12 @@ interface Walk {
   readonly setOf: Uint32Array;
   /** The next one. */
   range: number;
-  changes: Uint32Array;
-  setsAt: Uint32Array;
-  /** How many of the changes are known. */
-  count: number;
 }
 
-const NO_RANGES = new Uint32Array(0);
-const CHANGES_AT_FIRST = 64;
-
-function doubled(words: Uint32Array): Uint32Array {
-  const more = new Uint32Array(2 * words.length);
-  more.set(words);
-  return more;
-}
+/** A part has so many changes, as a power of two. */
+const PART_BITS = 8;
+const PART_MASK = 2 ** PART_BITS - 1;
+const PART_WORDS = 2 * 2 ** PART_BITS;
 
 function ascending(numbers: readonly number[]): number[] {
   return numbers.length === 1 ? [numbers[0]!] : [...new Set(numbers)].sort((a, b) => a - b);

@@ -54,7 +54,8 @@ Deno.test("members are named as the file says, however much of it was walked ove
     const changes = expected.flatMap((now, range) =>
       range > 0 && now.join() === expected[range - 1]!.join() ? [] : [range]
     );
-    deepEqual([...named.changes], changes, `seed ${seed}`);
+    equal(named.changes, changes.length, `seed ${seed}`);
+    deepEqual(changes.map((_, i) => named.rangeOfChange(i)), changes, `seed ${seed}`);
     deepEqual(
       changes.map((_, i) => named.sets[named.setAtChange(i)]),
       changes.map((range) => expected[range]),
@@ -105,6 +106,6 @@ Deno.test("what is needed to walk over a file is let go of when it was", () => {
   ok(named.bytes > 4 * map.rules);
   while (named.walk(1000));
   // Where it is named first, and not any more, each time.
-  equal(named.changes.length, 1 + 2 * 25);
-  equal(named.bytes, 2 * 4 * named.changes.length);
+  equal(named.changes, 1 + 2 * 25);
+  ok(named.bytes < 4096, `${named.bytes} bytes`);
 });
