@@ -137,7 +137,7 @@ export class OpenGeoData implements ClientFacts {
   /** Which members the map file names, by hash of their addresses. */
   readonly #named = new Map<number, Named[]>();
   /** Those of them that don't know the whole of the file yet, the newest one last; and what of their memory is counted. */
-  readonly #walking: { readonly named: NamedMembers; bytes: number }[] = [];
+  readonly #walking: { readonly named: NamedMembers; readonly bytes: number }[] = [];
   readonly #mayWait: boolean;
 
   /**
@@ -230,21 +230,22 @@ export class OpenGeoData implements ClientFacts {
    * @returns whether there is more to do
    */
   makeAhead(isTimeUp: () => boolean): boolean {
-    for (let walk = this.#walking.at(-1); walk !== undefined; walk = this.#walking.at(-1)) {
+    // What fails isn't tried again, here and below.
+    for (let walk = this.#walking.pop(); walk !== undefined; walk = this.#walking.pop()) {
       const { named, bytes } = walk;
       let isMore = true;
       do isMore = named.walk(RANGES_AHEAD); while (isMore && !isTimeUp());
       this.#trie.beside += named.bytes - bytes;
-      walk.bytes = named.bytes;
-      if (isMore) return true;
-      this.#walking.pop();
+      if (isMore) {
+        this.#walking.push({ named, bytes: named.bytes });
+        return true;
+      }
       this.#begin(named);
       if (isTimeUp()) return true;
     }
     for (let i = this.#ahead.length - 1; i >= 0; i--) {
       const map = this.#ahead[i]!;
       if (map.isAskedLittle) continue;
-      // What fails isn't tried again.
       this.#ahead.splice(i, 1);
       while (map.makeAhead(AHEAD_PREFIXES)) {
         if (!isTimeUp()) continue;

@@ -1,5 +1,5 @@
 /** @module Tests of how long what decides for clients is kept. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { type Among, Clients, OpenGeoData } from "../../src/dns/clients.ts";
 import type { Trace } from "../../src/dns/trace.ts";
 import { SnapshotView } from "../../src/snapshot/view.ts";
@@ -136,4 +136,16 @@ Deno.test("of a chain of pools that have too few up only the one that answers is
   } finally {
     Clients.prototype.plain = plain;
   }
+});
+
+Deno.test("a walk over a map file that fails is given up, and not begun at each slice", () => {
+  const lines = Array.from({ length: 1_000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24 192.0.2.${i & 255}\n`);
+  const geoData = new OpenGeoData({ ...EMPTY_GEO_DATA, map: compileMapFile(lines.join("")) });
+  const members = [{ index: 0, place: null, address: Uint8Array.of(192, 0, 2, 1) }];
+  const named = geoData.named(members, { isAgain: false })!;
+  named.walk = () => {
+    throw new Error("on purpose");
+  };
+  throws(() => geoData.makeAhead(() => true), /on purpose/);
+  equal(geoData.makeAhead(() => true), false);
 });
