@@ -15,7 +15,7 @@
  */
 import type { Extents } from "../geo/extents.ts";
 import { type Decision, type DecisionKey, Decisions, hashOf, isSame } from "./decisions.ts";
-import { type Fence, type JudgedFence, judgeFence, STATE, type State } from "./fence.ts";
+import { type Fence, type JudgedFence, judgeFence, STATE, type State, upInside } from "./fence.ts";
 import { hashBits } from "./hash.ts";
 import type { Lasting, Site } from "./lasting.ts";
 import type { MapFile } from "../geo/map_file_table.ts";
@@ -72,7 +72,7 @@ export interface ClientMapOptions {
   /**
    * Maps that differ from this one only in that more candidates were up. What they decided for clients that get none of
    * the fallen ones still holds. The last one is kept and asked first for as long as this map is: it should be the one
-   * that knows most. What the others know is taken over, the first one's first.
+   * that knows most. What the others know is taken over, the first one's first. Not looked at where `canInherit` says so.
    */
   readonly formers?: readonly ClientMap[];
 }
@@ -171,8 +171,8 @@ export class ClientMap {
   #finds = 0;
   #grown = NEVER;
   readonly #decisions = new Decisions();
-  /** With a geofence: the number of the decision for what each site fences in. */
-  #siteDecisions: readonly number[] | null = null;
+  /** With a geofence: by site, the number of the decision for what it fences in; `undefined` = not asked yet. */
+  #siteDecisions: (number | undefined)[] = [];
   readonly #remembered: [v4: Map<number, number>, v6: Map<number, number>] = [new Map(), new Map()];
   /** Those that are looked at where a prefix has to be made out. */
   readonly #formers: readonly Former[];
@@ -183,6 +183,7 @@ export class ClientMap {
   readonly #kept: Former | null;
   /** Of the candidates, by index; −1 = it is none. */
   readonly #positions: number[];
+  readonly #isUp = (position: number): boolean => this.#options.candidates[position]!.isUp;
   /** The kinds of rules that can make a difference. */
   readonly #sees: KindsSeen;
   /** Those at which candidates stand. */
@@ -194,8 +195,8 @@ export class ClientMap {
   /** Whether a hash is asked, and has something to choose. */
   readonly #isHashed: boolean;
 
-  /** The address that is made out ahead next: of IPv4, then of IPv6, then none. */
-  #ahead: Uint8Array | null = new Uint8Array(4);
+  /** The address that is made out ahead next: of IPv4, then of IPv6, then none; `undefined` = the first one. */
+  #ahead: Uint8Array | null | undefined;
   #aheadLeft = AHEAD_MAX;
 
   /** Bytes that it takes whatever it knows, … */
@@ -222,7 +223,7 @@ export class ClientMap {
     this.#options = options;
     this.#facts = facts;
     this.#trie = trie;
-    const { base, candidates, lasting, fence, max, formers = [] } = options;
+    const { base, candidates, lasting, fence, formers = [] } = options;
     this.#positions = new Array<number>(lasting.size).fill(NO_CANDIDATE);
     for (let position = 0; position < candidates.length; position++) {
       const { index, place } = candidates[position]!;
@@ -230,19 +231,18 @@ export class ClientMap {
       if (place === null) this.#unplaced.push(position);
     }
     this.#sites = base.kind === "nearest" ? this.#sitesAmong(lasting.sites) : NO_SITES;
-    const ranked = candidates.filter(({ isUp }, at) => fence === null || (fence.listed[at] && isUp)).length;
-    this.#isHashed = base.kind === "hashed" && ranked > 1;
+    this.#isHashed = base.kind === "hashed" && rankedOf(candidates, fence) > 1;
     this.#named = base.kind === "mapped" && facts.map && lasting.named
       ? new NamedByMap(facts.map, lasting.named, this.#positions)
       : null;
     this.#fixed = BYTES.map + BYTES.candidate * lasting.size;
     trie.beside += this.#fixed;
     this.#sees = this.#kindsSeen();
-    // Where all are shown the fallen ones were, too; of what is fenced in it matters who is down; and where nothing is
-    // looked at any more all clients are alike.
+    // Where nothing is looked at any more all clients are alike.
     const isVarying = this.#seesCity || this.#sees.cidr || this.#sees.asn || this.#isByAddress;
-    const canInherit = fence === null && max !== 0 && isVarying && candidates.length > 1;
-    const inherited = canInherit ? formers.map((map): Former => ({ map, numbers: [] })) : [];
+    const inherited = canInherit(options) && isVarying && candidates.length > 1
+      ? formers.map((map): Former => ({ map, numbers: [] }))
+      : [];
     this.#kept = inherited.pop() ?? null;
     this.#formers = inherited;
   }
@@ -314,7 +314,7 @@ export class ClientMap {
   makeAhead(count: number): boolean {
     if (this.#isByAddress) return false;
     for (let i = 0; i < count; i++) {
-      const address = this.#ahead;
+      const address = this.#ahead === undefined ? this.#ahead = new Uint8Array(4) : this.#ahead;
       if (address === null || this.#aheadLeft-- === 0 || this.#trie.isHalfFull) return false;
       // Without bounds scopes are narrow, and all is made out again when they are there.
       if (this.#seesCity && this.#facts.city(address.length === 4 ? 4 : 6)?.extents === null) return false;
@@ -333,16 +333,12 @@ export class ClientMap {
 
   /** What the decision for an address is based on. */
   reasonFor(address: Uint8Array): Reason {
-    this.#look(address);
-    const city = this.#leaf(this.#city, address);
-    const asn = this.#leaf(this.#asn, address);
+    const { city, asn, group } = this.#factsOf(address);
     const mmdb = this.#city;
     const latitude = mmdb && city !== 0 ? mmdb.latitude(city) : NaN;
-    this.#prefix.set(address);
-    const group = this.#firstGroup(this.#cidrLeaf(address), city, asn, ALL_KINDS);
-    const { fence, candidates } = this.#options;
+    const { fence } = this.#options;
     const inside = fence ? this.#insideOf(group, city) : null;
-    const judged = inside && judgeFence(fence!, candidates, inside);
+    const judged = inside && this.#judge(inside);
     return {
       rule: group === null ? null : this.#ruleOf(group),
       named: group === null ? [] : this.#positionsOf(group.members),
@@ -354,17 +350,37 @@ export class ClientMap {
       fence: judged && {
         by: group ? "rule" : this.#options.base.kind === "nearest" ? "site" : "map",
         inside: inside!,
-        up: judged.up.length,
+        up: judged.up,
         needed: judged.needed,
       },
     };
+  }
+
+  /**
+   * What a geofence leaves a client, up or not, looked up for this one alone: positions of candidates; `null` = nothing
+   * fences it. It takes a tenth of what a decision does in a map that knows nothing yet.
+   */
+  insideFor(address: Uint8Array): readonly number[] | null {
+    const { city, group } = this.#factsOf(address);
+    return this.#insideOf(group, city);
+  }
+
+  /** The records that databases have of a client, and the group of rules that it is in. */
+  #factsOf(
+    address: Uint8Array,
+  ): { readonly city: number; readonly asn: number; readonly group: RuleGroup | null } {
+    this.#look(address);
+    const city = this.#leaf(this.#city, address);
+    const asn = this.#leaf(this.#asn, address);
+    this.#prefix.set(address);
+    return { city, asn, group: this.#firstGroup(this.#cidrLeaf(address), city, asn, ALL_KINDS) };
   }
 
   #begin(): void {
     this.#root = this.#trie.reserve();
     this.#grown = this.#trie.clearings;
     this.#decisions.clear();
-    this.#siteDecisions = null;
+    this.#siteDecisions = [];
     this.#shortcut?.fill(0);
     for (const known of this.#remembered) known.clear();
     this.#trie.beside -= this.#bytes;
@@ -760,10 +776,7 @@ export class ClientMap {
     if (!this.#options.fence || this.#group !== null) return false;
     this.#left -= Math.floor(this.#sites.length ** 2 / SITES_A_STEP);
     if (this.#left < 0) return false;
-    this.#siteDecisions ??= this.#sites.map(({ members }) =>
-      this.#numberOf(this.#fencedIn(this.#positionsOf(members)))
-    );
-    const isWanted = (site: number) => this.#siteDecisions![site] === wanted;
+    const isWanted = (site: number) => this.#fencedInBy(site) === wanted;
     return this.#sites.every((site, i) =>
       isWanted(i) ||
       this.#sites.some((nearer, j) => isWanted(j) && this.#nearestGain(extent, site, nearer) <= -DOT_MARGIN)
@@ -785,9 +798,8 @@ export class ClientMap {
   #decide(group: RuleGroup | null, place: number): number {
     if (this.#isHashed && !this.#isRuleEnough(group)) return this.#work(group, place);
     const known = this.#remembered[this.#prefix.length === 4 ? 0 : 1];
-    const { kind } = this.#options.base;
-    const part = kind === "nearest" ? place : this.#named !== null ? this.#named.setAt(this.#prefix) : 0;
-    const key = part * (this.#options.lasting.groups.count + 1) + (group === null ? 0 : group.number + 1);
+    const key = this.#partOf(group, place) * (this.#options.lasting.groups.count + 1) +
+      (group === null ? 0 : group.number + 1);
     const before = known.get(key);
     if (before !== undefined) return before;
     const decision = this.#work(group, place);
@@ -796,8 +808,19 @@ export class ClientMap {
     return decision;
   }
 
+  /** What a decision depends on beside the group of rules; 0 = nothing. */
+  #partOf(group: RuleGroup | null, place: number): number {
+    if (this.#isRuleEnough(group)) return 0;
+    if (this.#options.base.kind === "nearest") return place;
+    return this.#named !== null ? this.#named.setAt(this.#prefix) : 0;
+  }
+
   #work(group: RuleGroup | null, place: number): number {
-    const { candidates, max } = this.#options;
+    const { base, candidates, fence, max } = this.#options;
+    if (fence !== null && group === null && base.kind === "nearest" && this.#isPlaced(place)) {
+      this.#left -= Math.ceil(this.#sites.length / SITES_A_STEP);
+      return this.#fencedInBy(this.#costOfSites(place));
+    }
     // Where only the first counts nothing is sorted.
     this.#left -= max === 1
       ? Math.floor(candidates.length / CANDIDATES_A_STEP)
@@ -848,7 +871,8 @@ export class ClientMap {
     const hash = hashOf(key);
     const known = this.#decisions.find(key, hash);
     if (known >= 0) return known;
-    const equals = ranking.order.slice(0, ranking.lead).map((position) => candidates[position]!);
+    const equals: Candidate[] = [];
+    for (let i = 0; i < ranking.lead; i++) equals.push(candidates[ranking.order[i]!]!);
     const schedule = scheduleOf(equals.map(({ weight }) => weight));
     return this.#added({ ...key, schedule, left: leftOf(equals) }, hash);
   }
@@ -979,20 +1003,24 @@ export class ClientMap {
 
   /** Those inside that are up, as equals; of a client that nothing fences, those of the pool by the algorithm. */
   #rankFenced(fence: Fence, group: RuleGroup | null, place: number): Ranking & { readonly state: State } {
-    const { candidates } = this.#options;
     const inside = this.#insideOf(group, place);
-    const { state, up } = judgeFence(fence, candidates, inside);
-    if (inside || up.length === 0) return this.#rankInside({ state, up });
-    if (state === STATE.elsewhere) return { order: [], lead: 0, state };
+    const equals = this.#rankInside(inside);
+    const { order: up, state } = equals;
+    if (inside || up.length === 0) return equals;
     if (this.#options.base.kind === "alike") return { ...fence.rankAlike(up), state };
-    const isUp = maskOf(candidates.length, up);
+    const isUp = maskOf(this.#options.candidates.length, up);
     return { ...keepRanked(this.#base(place), (position) => isUp[position] === 1), state };
   }
 
-  #rankInside({ state, up }: Pick<JudgedFence, "state" | "up">): Ranking & { readonly state: State } {
-    return state === STATE.elsewhere || up.length === 0
-      ? { order: [], lead: 0, state }
-      : { ...rankGroups([up]), state };
+  #judge(inside: readonly number[] | null): JudgedFence {
+    return judgeFence(this.#options.fence!, inside, this.#isUp);
+  }
+
+  /** Those inside that are up, as equals; none where clients take the other family's. */
+  #rankInside(inside: readonly number[] | null): Ranking & { readonly state: State } {
+    const { state } = this.#judge(inside);
+    const order = state === STATE.elsewhere ? NONE : upInside(this.#options.fence!, inside, this.#isUp);
+    return { order, lead: order.length, state };
   }
 
   /** Positions inside the client's fence, up or not; `null` = nothing fences it. */
@@ -1061,10 +1089,13 @@ export class ClientMap {
     return rankRuns(order, ends);
   }
 
-  /** What a geofence leaves of these candidates. */
-  #fencedIn(inside: readonly number[]): Ranking & { readonly state: State } {
-    const { candidates, fence } = this.#options;
-    return this.#rankInside(judgeFence(fence!, candidates, inside));
+  /** The number of the decision for clients that a site fences in. */
+  #fencedInBy(site: number): number {
+    const known = this.#siteDecisions[site];
+    if (known !== undefined) return known;
+    this.#left -= Math.ceil(this.#options.candidates.length / CANDIDATES_A_STEP);
+    const inside = this.#positionsOf(this.#sites[site]!.members);
+    return this.#siteDecisions[site] = this.#numberOf(this.#rankInside(inside));
   }
 
   /** Sites by distance from a place of the database; none when it isn't known. Where only the first counts, it is all. */
@@ -1102,6 +1133,19 @@ export class ClientMap {
     }
     return first;
   }
+}
+
+/** Whether what maps of more candidates decided can hold: where all are shown the fallen ones were, and fences tell who is down. */
+export function canInherit({ fence, max }: Pick<ClientMapOptions, "fence" | "max">): boolean {
+  return fence === null && max !== 0;
+}
+
+/** How many a hash has to choose from. */
+function rankedOf(candidates: readonly Candidate[], fence: Fence | null): number {
+  if (fence === null) return candidates.length;
+  let count = 0;
+  for (let at = 0; at < candidates.length; at++) if (fence.listed[at] && candidates[at]!.isUp) count++;
+  return count;
 }
 
 /** How many of a ranking answers show: whole groups, since their members rotate. */

@@ -5,13 +5,13 @@
  *
  * @module
  */
-import type { Candidate, Ranking } from "./ranking.ts";
+import type { Ranking } from "./ranking.ts";
 
 /** What a fence has to know beside the candidates. */
 export interface Fence {
   /** By position: whether the candidate may be in the answer at all, as far as health lets it. */
   readonly listed: readonly boolean[];
-  /** By position: whether it is answered to questions for the other family. */
+  /** By position: whether it is answered to questions for the other family; empty = none is. */
   readonly others: readonly boolean[];
   /** Of so many members, how many have to be up. */
   readonly needed: (members: number) => number;
@@ -36,11 +36,9 @@ export type State = (typeof STATE)[keyof typeof STATE];
 export interface JudgedFence {
   /** What can be answered. */
   readonly state: State;
-  /** Positions inside that may be in the answer as far as health lets them, … */
-  readonly members: readonly number[];
-  /** … those of them that are up, … */
-  readonly up: readonly number[];
-  /** … and how many have to be. */
+  /** Of those inside that may be in the answer so many are up, … */
+  readonly up: number;
+  /** … and so many have to be. */
   readonly needed: number;
 }
 
@@ -48,39 +46,54 @@ export interface JudgedFence {
  * Judges what is inside as if it were the whole pool.
  *
  * @param inside positions; `null` = nothing fences the client
+ * @param isUp whether the candidate at a position is
  */
 export function judgeFence(
-  fence: Fence,
-  candidates: readonly Candidate[],
+  fence: Omit<Fence, "rankAlike">,
   inside: readonly number[] | null,
+  isUp: (position: number) => boolean,
 ): JudgedFence {
-  const all = inside ?? [...candidates.keys()];
-  const own = countOf(fence, candidates, {
-    among: all.filter((at) => fence.listed[at]),
-    isCapped: inside !== null,
-  });
-  const other = countOf(fence, candidates, {
-    among: all.filter((at) => fence.others[at]),
-    isCapped: inside !== null,
-  });
-  const state = isEnough(own) ? STATE.up : isEnough(other) ? STATE.elsewhere : STATE.down;
-  return { state, ...own };
+  const own = countOf(fence, fence.listed, inside, isUp);
+  if (isEnough(own)) return { state: STATE.up, ...own };
+  const isElsewhere = fence.others.length > 0 && isEnough(countOf(fence, fence.others, inside, isUp));
+  return { state: isElsewhere ? STATE.elsewhere : STATE.down, ...own };
+}
+
+/** The positions inside that may be in the answer and are up; likewise. */
+export function upInside(
+  { listed }: Pick<Fence, "listed">,
+  inside: readonly number[] | null,
+  isUp: (position: number) => boolean,
+): number[] {
+  const up: number[] = [];
+  const count = inside === null ? listed.length : inside.length;
+  for (let i = 0; i < count; i++) {
+    const at = inside === null ? i : inside[i]!;
+    if (listed[at] && isUp(at)) up.push(at);
+  }
+  return up;
 }
 
 function countOf(
-  fence: Fence,
-  candidates: readonly Candidate[],
-  { among, isCapped }: { readonly among: readonly number[]; readonly isCapped: boolean },
+  { needed: neededOf }: Pick<Fence, "needed">,
+  among: readonly boolean[],
+  inside: readonly number[] | null,
+  isUp: (position: number) => boolean,
 ): Omit<JudgedFence, "state"> {
-  const needed = fence.needed(among.length);
-  return {
-    members: among,
-    up: among.filter((at) => candidates[at]!.isUp),
-    // A number was meant for the pool; inside a smaller fence it can't be reached.
-    needed: isCapped ? Math.max(1, Math.min(needed, among.length)) : needed,
-  };
+  let up = 0;
+  let members = 0;
+  const count = inside === null ? among.length : inside.length;
+  for (let i = 0; i < count; i++) {
+    const at = inside === null ? i : inside[i]!;
+    if (!among[at]) continue;
+    members++;
+    if (isUp(at)) up++;
+  }
+  const needed = neededOf(members);
+  // A number was meant for the pool; inside a smaller fence it can't be reached.
+  return { up, needed: inside === null ? needed : Math.max(1, Math.min(needed, members)) };
 }
 
 function isEnough({ up, needed }: Omit<JudgedFence, "state">): boolean {
-  return up.length >= needed;
+  return up >= needed;
 }

@@ -5,8 +5,14 @@
  *
  * @module
  */
-import type { Fence } from "../balance/fence.ts";
-import { type Base, type ClientFacts, ClientMap, type ClientMapOptions } from "../balance/client_map.ts";
+import { type Fence, type JudgedFence, judgeFence } from "../balance/fence.ts";
+import {
+  type Base,
+  canInherit,
+  type ClientFacts,
+  ClientMap,
+  type ClientMapOptions,
+} from "../balance/client_map.ts";
 import { Extents } from "../geo/extents.ts";
 import { Lasting, type LastingMember } from "../balance/lasting.ts";
 import { MapFile } from "../geo/map_file_table.ts";
@@ -58,7 +64,7 @@ export interface LastingList {
   readonly down: readonly Candidate[];
   /** Of each, with a geofence: whether it may be in the answer (`Fence`), … */
   readonly listed: readonly boolean[];
-  /** … or in those for the other family. */
+  /** … or in those for the other family; empty = none may. */
   readonly others: readonly boolean[];
 }
 
@@ -94,6 +100,8 @@ export interface Grounds {
  */
 export type Among = "up" | "up without draining" | "all" | "all without draining" | "inside";
 
+/** What a list costs when something is made for it, beside its members, in members. */
+export const MADE_FOR_A_LIST = 64;
 /** So many states of health are looked through for maps in which more was up. */
 const RECENT_MAX = 8;
 /** So many maps wait for being made out ahead; of more the oldest go without. */
@@ -138,7 +146,10 @@ export class OpenGeoData implements ClientFacts {
   readonly #named = new Map<number, Named[]>();
   /** Those of them that don't know the whole of the file yet, the newest one last; and what of their memory is counted. */
   readonly #walking: { readonly named: NamedMembers; readonly bytes: number }[] = [];
-  readonly #mayWait: boolean;
+  /** Whether what takes long may be found out at once, where it is asked for. */
+  readonly mayWait: boolean;
+  /** For how many members decisions or rankings were made, ever, each list counting `MADE_FOR_A_LIST` more. */
+  made = 0;
 
   /**
    * Opens every file; they were found sound when the geo data was made.
@@ -146,7 +157,7 @@ export class OpenGeoData implements ClientFacts {
    * @param mayWait whether what takes long may be found out at once, where it is asked for, and not in `makeAhead`
    */
   constructor(geoData: GeoData, { mayWait = false }: { readonly mayWait?: boolean } = {}) {
-    this.#mayWait = mayWait;
+    this.mayWait = mayWait;
     this.edition = geoData.edition;
     this.map = geoData.map ? new MapFile(geoData.map) : null;
     for (const [i, file] of geoData.city.entries()) {
@@ -182,7 +193,7 @@ export class OpenGeoData implements ClientFacts {
     const named = new NamedMembers(this.map, members);
     if (alike) alike.push({ addresses, named });
     else this.#named.set(hash, [{ addresses, named }]);
-    const isMore = named.walk(this.#mayWait ? Infinity : RANGES_AT_ONCE);
+    const isMore = named.walk(this.mayWait ? Infinity : RANGES_AT_ONCE);
     const { bytes } = named;
     if (isMore) this.#walking.push({ named, bytes });
     this.take(bytes, grounds);
@@ -209,15 +220,19 @@ export class OpenGeoData implements ClientFacts {
     const known = grounds.maps.get(state);
     if (known) return known;
     if (this.#maps++ === MAPS_MAX) this.#forget();
-    const given = { ...options(), formers: formersOf(grounds, state) };
+    const given = options();
+    const mayInherit = canInherit(given);
     const isSomebodyUp = given.candidates.some(({ isUp }) => isUp);
-    const made = { map: new ClientMap(given, this, this.#trie), isSomebodyUp };
+    this.made += MADE_FOR_A_LIST + given.candidates.length;
+    const formers = mayInherit ? formersOf(grounds, state) : [];
+    const made = { map: new ClientMap({ ...given, formers }, this, this.#trie), isSomebodyUp };
     if (isByLatency(grounds)) this.#release(grounds);
     grounds.maps.set(state, made);
     if (isByLatency(grounds)) return made;
-    // The first one is kept, since it is mostly the one in which all are up.
     if (this.#ahead.length === AHEAD_MAPS_MAX) this.#ahead.shift();
     this.#ahead.push(made.map);
+    if (!mayInherit) return made;
+    // The first one is kept, since it is mostly the one in which all are up.
     if (grounds.recent.length === RECENT_MAX) grounds.recent.splice(1, 1);
     grounds.recent.push({ state, map: made.map });
     return made;
@@ -378,6 +393,20 @@ export class Clients {
     return this.#geoData.epoch;
   }
 
+  /** See `OpenGeoData.made`. */
+  get made(): number {
+    return this.#geoData.made;
+  }
+
+  set made(made: number) {
+    this.#geoData.made = made;
+  }
+
+  /** See `OpenGeoData.mayWait`. */
+  get mayWait(): boolean {
+    return this.#geoData.mayWait;
+  }
+
   /** The members of a list, up or not. */
   candidates(list: number): Candidate[] {
     return this.#candidatesWith(list, (slot) => this.#board.isUp(slot));
@@ -432,6 +461,29 @@ export class Clients {
       : listed.filter(({ isUp }) => isUp);
   }
 
+  /**
+   * What a geofence leaves a client with the health of now, without decisions.
+   *
+   * @param inside the map of all that it leaves, in any state of health, and its grounds
+   */
+  judge(
+    list: number,
+    { need }: Readonly<Limits>,
+    inside: { readonly map: ClientMap; readonly grounds: Grounds },
+    address: Uint8Array,
+  ): JudgedFence {
+    const { listed, others } = inside.grounds.made!;
+    const members = membersIn(this.#records, list);
+    return judgeFence(
+      { listed, others, needed: (among) => neededOf(among, need) },
+      inside.map.insideFor(address),
+      (at) =>
+        at < members
+          ? this.#board.isUp(slotOf(this.#records, list, at))
+          : this.#isOutsiderUp(list, at - members),
+    );
+  }
+
   #optionsOf(
     list: number,
     among: Among,
@@ -465,17 +517,18 @@ export class Clients {
     const isMapped = ALGORITHMS[algorithmOf(records, list)] === "map-file";
     const rules = rulesOf(records, list);
     this.#geoData.take(up.length * BYTES.member + rules.length * BYTES.rule, grounds);
+    const others = isFencing
+      ? [
+        ...members.map((_, index) => isInBothLists(records, list, index)),
+        ...outsiders.map(({ isOther }) => isOther),
+      ]
+      : [];
     return {
       lasting: new Lasting(up, rules, isMapped ? this.#geoData.named(up, grounds) : null),
       up,
       down: isFencing ? up.map((member) => ({ ...member, isUp: false })) : [],
       listed: isFencing ? up.map((_, index) => index < members.length) : [],
-      others: isFencing
-        ? [
-          ...members.map((_, index) => isInBothLists(records, list, index)),
-          ...outsiders.map(({ isOther }) => isOther),
-        ]
-        : [],
+      others: others.includes(true) ? others : [],
     };
   }
 
@@ -529,7 +582,8 @@ export class Clients {
   #stateOf(list: number, among: Among): string {
     const records = this.#records;
     const count = membersIn(records, list);
-    const outsiders = outsidersIn(records, list);
+    // All that a fence leaves is the same whoever is up.
+    const outsiders = among === "inside" ? 0 : outsidersIn(records, list);
     let state = "";
     let bits = 0;
     let many = 0;
@@ -541,7 +595,7 @@ export class Clients {
       bits = 0;
     }
     state += String.fromCharCode(bits);
-    if (ALGORITHMS[algorithmOf(records, list)] !== "latency") return state;
+    if (among === "inside" || ALGORITHMS[algorithmOf(records, list)] !== "latency") return state;
     for (let i = 0; i < count; i++) state += ` ${this.#board.rtt[slotOf(records, list, i)]}`;
     return state;
   }

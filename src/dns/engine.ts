@@ -109,7 +109,10 @@ export const READ_MAX = 16;
 const AT_HAND_BYTES = 512 * 1024;
 /** CNAMEs followed within our own data before giving up, loops included. */
 const CNAME_STEPS_MAX = 8;
-/** Pools tried one after the other by `onAllDown: fallback`; cycles are refused earlier. */
+/**
+ * Pools tried one after the other by `onAllDown: fallback`; cycles are refused earlier. Once more were looked at for a
+ * query, no CNAME of a pool is followed any more: services that are names of one another may have a chain of pools each.
+ */
 const POOL_STEPS_MAX = 8;
 /** Names in record data whose addresses are added, at most: as many as a zone has name servers. */
 const ADDRESSED_MAX = 16;
@@ -205,6 +208,10 @@ export class Engine {
   /** The DNAME RRsets that are in the answer. */
   readonly #redirects = new Uint32Array(CNAME_STEPS_MAX + 1);
   #redirected = 0;
+  /** Pools that were looked at for the query at hand, of all names in its chain. */
+  #looked = 0;
+  /** Whether the client may be answered a member of the pool looked at last that is up, be there too few of them or not. */
+  #isAnyUp = false;
 
   /**
    * Makes an engine that answers once `use` was called.
@@ -524,7 +531,10 @@ export class Engine {
       case TYPE.IXFR:
         return RCODE.REFUSED;
     }
-    return this.#followName();
+    this.#selection.begin();
+    const rcode = this.#followName();
+    this.#selection.end();
+    return rcode;
   }
 
   /** Answers the name at hand, then the names its CNAMEs lead to, as long as they are ours. */
@@ -532,6 +542,7 @@ export class Engine {
     const query = this.#query;
     this.#chained = 1;
     this.#redirected = 0;
+    this.#looked = 0;
     for (let step = 0;; step++) {
       const encloser = this.#closestEncloser();
       if (encloser < 0) {
@@ -559,7 +570,10 @@ export class Engine {
         rcode = this.#answerFrom(source, exists, side);
       }
       if (rcode !== FOLLOW) return rcode;
-      if (step === CNAME_STEPS_MAX) return RCODE.NOERROR;
+      // The client's resolver asks for what is behind it.
+      if (step === CNAME_STEPS_MAX || this.#looked > POOL_STEPS_MAX || this.#selection.isSpent) {
+        return RCODE.NOERROR;
+      }
     }
   }
 
@@ -807,6 +821,7 @@ export class Engine {
     /** The first pool of the chain that has a member up, if too few: still better than nothing. */
     let scarce = 0;
     for (let step = 0; step < POOL_STEPS_MAX; step++) {
+      this.#looked++;
       const list = this.#turnTo(pool);
       const state = this.#stateOf(pool, list, family);
       if (state === STATE.up) {
@@ -815,7 +830,7 @@ export class Engine {
         return this.#answerChosen(service, pool, list, count, "up", entry);
       }
       if (state === STATE.elsewhere) break;
-      if (scarce === 0 && this.#hasUp(list)) scarce = pool;
+      if (scarce === 0 && this.#isAnyUp) scarce = pool;
       this.#lane[COUNTER.allDown]!++;
       const policy = onAllDownOf(this.#records, pool);
       this.#trace?.allDown(pool, policy);
@@ -861,23 +876,21 @@ export class Engine {
   #stateOf(pool: number, list: number, family: Family): State {
     const selection = this.#selection;
     const { need } = selection.limits;
-    const up = selection.eligible(list);
+    const isFencing = selection.isFencing(list);
+    const up = isFencing && !this.#trace ? 0 : selection.eligible(list);
     this.#trace?.pool(pool, list, up, need === 0 ? 1 : selection.needed(list, need));
-    if (selection.isFencing(list)) {
-      const state = selection.stateFor(list, this.#whoAsks);
+    if (isFencing) {
+      const { state, isAnyUp } = selection.judge(list, this.#whoAsks);
+      this.#isAnyUp = isAnyUp;
+      // The decision says so, too, that those who are up are chosen by.
+      if (state === STATE.up) return state;
       this.#widenScope();
-      if (this.#trace && state !== STATE.up) this.#traceReason(list, "up");
+      if (this.#trace) this.#traceReason(list, "up");
       return state;
     }
+    this.#isAnyUp = up > 0;
     if (up > 0 && (need === 0 || up >= selection.needed(list, need))) return STATE.up;
     return this.#isOtherFamilyUp(pool, family, need) ? STATE.elsewhere : STATE.down;
-  }
-
-  /** Whether there is a member up that this client may be answered. */
-  #hasUp(list: number): boolean {
-    const selection = this.#selection;
-    if (selection.isFencing(list)) return selection.leading(list, "up", this.#whoAsks).length > 0;
-    return selection.eligible(list) > 0;
   }
 
   /** Answers with those that were chosen from a list, if any were. */

@@ -8,7 +8,7 @@
  */
 import type { ClientMap } from "../balance/client_map.ts";
 import type { Decision } from "../balance/decisions.ts";
-import type { State } from "../balance/fence.ts";
+import { type JudgedFence, STATE } from "../balance/fence.ts";
 import { rankByTier } from "../balance/failover.ts";
 import { rankByLatency } from "../balance/latency.ts";
 import {
@@ -32,12 +32,13 @@ import {
   membersIn,
   neededOf,
   NO_LIST_ID,
+  outsidersIn,
   slotOf,
   SMALL_LIST_MAX,
   type SnapshotView,
   twinsAt,
 } from "../snapshot/view.ts";
-import type { Among, Clients, Grounds } from "./clients.ts";
+import { type Among, type Clients, type Grounds, MADE_FOR_A_LIST } from "./clients.ts";
 
 /** Most addresses one answer can carry: 64 KiB of AAAA records. */
 export const CHOSEN_MAX = 2340;
@@ -91,6 +92,13 @@ interface AsIfUp {
   readonly ends: Uint32Array | null;
 }
 
+/**
+ * For how many members a query has decisions made, those apart that it is answered from; each list counts so many more
+ * (`MADE_FOR_A_LIST`). In other pools with a fence it is judged alone.
+ */
+const MADE_A_QUERY = 250;
+/** Where decisions and rankings were made for more, no pool's CNAME is followed any more: of two large ones. */
+const MADE_FOLLOWED = 600;
 /** So many lists are kept for which that was derived; beyond, all are forgotten. */
 const AS_IF_UP_MAX = 16_384;
 
@@ -162,6 +170,10 @@ export class Selection {
   /** When each address was taken last, by `TWINS`: the number of the choice. */
   #taken = new Uint32Array(0);
   #choices = 0;
+  /** What was made when the query at hand began (`Clients.made`). */
+  #madeBefore = 0;
+  /** The first list in which the query at hand was judged alone, and its limits; 0 = none. */
+  readonly #unmade = { list: 0, max: 0, need: 0 };
 
   /** Derives nothing yet; that is done per list, when it is asked for. */
   constructor(view: SnapshotView, board: LiveBoard, clients: Clients) {
@@ -178,11 +190,8 @@ export class Selection {
   eligible(list: number): number {
     const id = listIdOf(this.#records, list);
     if (id === NO_LIST_ID) return this.#glance(list);
-    const at = id * DERIVED.size;
-    if (this.#derived[at] !== this.#board.healthGeneration || this.#derived[at + DERIVED.from] !== list) {
-      this.#derive(list, id);
-    }
-    return this.#derived[at + DERIVED.up]!;
+    if (!this.#isDerived(list, id)) this.#derive(list, id);
+    return this.#derived[id * DERIVED.size + DERIVED.up]!;
   }
 
   /** Whether something may fence a client: then it is judged for each what can be answered (`stateFor`). */
@@ -190,12 +199,60 @@ export class Selection {
     return isGeofenced(this.#records, list);
   }
 
-  /** What can be answered to a client of a list that fences; right after `eligible` of it. */
-  stateFor(list: number, client: () => Uint8Array): State {
-    const map = this.#mapOf(list, listIdOf(this.#records, list));
-    const { state } = map.find(client());
+  /** Begins another query. */
+  begin(): void {
+    this.#madeBefore = this.#clients.made;
+    this.#unmade.list = 0;
+  }
+
+  /** Ends it: what it had to do without is made now if nothing else was. */
+  end(): void {
+    const { list, max, need } = this.#unmade;
+    if (list === 0 || this.#clients.made !== this.#madeBefore) return;
+    this.limits.max = max;
+    this.limits.need = need;
+    this.eligible(list);
+    this.#mapOf(list, listIdOf(this.#records, list));
+  }
+
+  /** Whether so much was made for the query at hand that it is to be answered with what there is. */
+  get isSpent(): boolean {
+    return this.#clients.made - this.#madeBefore > MADE_FOLLOWED && !this.#clients.mayWait;
+  }
+
+  /** What can be answered to a client of a list that fences, and whether a member is up that it may be answered. */
+  judge(list: number, client: () => Uint8Array): Pick<JudgedFence, "state"> & { readonly isAnyUp: boolean } {
+    const id = listIdOf(this.#records, list);
+    const isAtHand = this.#isDerived(list, id) && this.#mapAtHand(id) !== undefined;
+    if (!isAtHand && !this.#mayMakeFor(list)) return this.#judgeAlone(list, client());
+    this.eligible(list);
+    const map = this.#mapOf(list, id);
+    const { state, lead } = map.find(client());
     this.scope = map.depth;
-    return state;
+    return { state, isAnyUp: lead > 0 };
+  }
+
+  /** Whether decisions for a list can be made for the query at hand on top of what was, though another one may be answered from. */
+  #mayMakeFor(list: number): boolean {
+    const made = this.#clients.made - this.#madeBefore;
+    const members = membersIn(this.#records, list) + outsidersIn(this.#records, list);
+    return made + MADE_FOR_A_LIST + members <= MADE_A_QUERY || this.#clients.mayWait;
+  }
+
+  /** Without decisions, as far as that depends on one client: nothing is known of its neighbours then. */
+  #judgeAlone(
+    list: number,
+    address: Uint8Array,
+  ): Pick<JudgedFence, "state"> & { readonly isAnyUp: boolean } {
+    const inside = this.#rareMapOf(list, "inside");
+    const { state, up } = this.#clients.judge(list, this.limits, inside, address);
+    this.scope = address.length * 8;
+    if (this.#unmade.list === 0) {
+      const { max, need } = this.limits;
+      Object.assign(this.#unmade, { list, max, need });
+    }
+    if (state === STATE.up) this.eligible(list);
+    return { state, isAnyUp: up > 0 };
   }
 
   /**
@@ -516,6 +573,11 @@ export class Selection {
     for (let i = 0; i < this.#fewCount; i++) this.#few[i] = i;
   }
 
+  #isDerived(list: number, id: number): boolean {
+    const at = id * DERIVED.size;
+    return this.#derived[at] === this.#board.healthGeneration && this.#derived[at + DERIVED.from] === list;
+  }
+
   #derive(list: number, id: number): void {
     const generation = this.#board.healthGeneration;
     const count = membersIn(this.#records, list);
@@ -535,6 +597,7 @@ export class Selection {
 
   /** Ranks the members that are up, for every client alike; while none is, all of them as if they were. */
   #rank(list: number, id: number, isAllDown: boolean): void {
+    this.#clients.made += MADE_FOR_A_LIST + membersIn(this.#records, list);
     const base = baseOf(this.#records, list);
     const candidates = this.#clients.plain(list).filter(({ isUp }) => isUp || isAllDown);
     const { order, lead, schedule, ends } = this.#ranked(list, candidates);
@@ -560,13 +623,21 @@ export class Selection {
     };
   }
 
-  #mapOf(list: number, id: number): ClientMap {
+  /** The decisions of a list in this state of health and for these limits, if they were asked for before. */
+  #mapAtHand(id: number): ClientMap | undefined {
     if (this.#clients.epoch !== this.#epoch) this.#forgetMaps();
+    const at = id * DERIVED.size;
+    const isSame = this.#derived[at + DERIVED.map] !== 0 &&
+      this.#derived[at + DERIVED.limits] === limitsWord(this.limits);
+    return isSame ? this.#maps[id] : undefined;
+  }
+
+  #mapOf(list: number, id: number): ClientMap {
+    const known = this.#mapAtHand(id);
+    if (known) return known;
     const at = id * DERIVED.size;
     const limits = limitsWord(this.limits);
     const isSameLimits = this.#derived[at + DERIVED.limits] === limits;
-    const known = isSameLimits && this.#derived[at + DERIVED.map] !== 0 ? this.#maps[id] : undefined;
-    if (known) return known;
     let grounds = isSameLimits ? this.#grounds.get(this.#derived[at + DERIVED.grounds]!) : undefined;
     if (!grounds) {
       grounds = this.#clients.groundsOf(list, "up", this.limits);

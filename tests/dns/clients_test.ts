@@ -90,10 +90,17 @@ Deno.test("as if all were up is the same whoever is: it is decided once, and not
     ...{ name: ignore, client: ignore, leading: ignore, allDown: ignore, chosen: ignore, scope: ignore },
     pool: (_, list) => void lists.push(list),
   };
-  const members = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+  const outside = "2001:db8::1";
+  const members = ["192.0.2.1", "192.0.2.2", "192.0.2.3", outside];
   const world = new World(
     {
-      pools: [{ name: "web", algorithm: "hash", geofence: true, members }],
+      pools: [{
+        name: "web",
+        algorithm: "hash",
+        geofence: true,
+        members,
+        geoRules: [{ cidr: "0.0.0.0/0", member: 0 }],
+      }],
       services: { "www.example": "web" },
     },
     {},
@@ -103,10 +110,10 @@ Deno.test("as if all were up is the same whoever is: it is decided once, and not
   const clients = new Clients(new SnapshotView(world.snapshot), world.board, new OpenGeoData(EMPTY_GEO_DATA));
   const maps = (among: Among) =>
     new Set(members.map((address, i) => {
-      world.health({ [address]: i > 1 });
+      world.health({ [address]: i > 1, [outside]: i < 3 });
       return clients.of(lists[0]!, among, { max: 1, need: 0 }).map;
     })).size;
-  deepEqual([maps("up"), maps("all"), maps("all without draining"), maps("inside")], [2, 1, 1, 1]);
+  deepEqual([maps("up"), maps("all"), maps("all without draining"), maps("inside")], [3, 2, 2, 1]);
 });
 
 Deno.test("of a chain of pools that have too few up only the one that answers is ranked", () => {
