@@ -129,9 +129,9 @@ function addressOf(i: number): string {
 }
 
 /** A new /24 each time, anywhere. */
-function fromV4(i: number): Uint8Array {
+function fromV4(i: number, name = NAME): Uint8Array {
   const n = Math.imul(i + 1, 0x9e3779b1) >>> 0;
-  return query(NAME, "A", { ecs: `${1 + (n >>> 24) % 220}.${n >>> 16 & 255}.${n >>> 8 & 255}.0/24` });
+  return query(name, "A", { ecs: `${1 + (n >>> 24) % 220}.${n >>> 16 & 255}.${n >>> 8 & 255}.0/24` });
 }
 
 /** A new /56 each time. */
@@ -480,25 +480,56 @@ function* cases(): Generator<Case> {
       world.health({ [addressOf(7 * most + 3)]: i % 2 === 1 });
     },
   };
-  for (const algorithm of ["weighted-round-robin", "geoip"] as const) {
-    const isFenced = algorithm === "geoip";
-    const name = `8 pools of ${most} members in a chain, ${isFenced ? "each with a geofence" : "by weight"}`;
-    yield {
-      name: `${name}, all but the last with too few up, in a state of health that never was`,
-      world: {
-        pools: Array.from({ length: 8 }, (_, i): Pool => ({
-          ...{ name: `p${i}`, algorithm, geofence: isFenced },
-          ...i < 7 ? { minHealthy: "100%", onAllDown: "fallback", fallbackPoolId: `p${i + 1}` } : {},
-          members: members(most, (j) => (isFenced ? place(i + j) : { weight: 1 + (i + j) * 61 % 65_535 })),
-        })),
-        services: { [NAME]: "p0" },
-        geoData: geo,
-      },
-      packet: fromV4,
-      before: turnAnew(most),
-    };
-  }
+  for (const algorithm of ["weighted-round-robin", "geoip"] as const) yield* chainCases(algorithm, geo);
   yield* staticCases();
+}
+
+/** Pools with too few up, one behind the other: by weight, or by place and each with a geofence. No two are alike. */
+function* chainCases(algorithm: "weighted-round-robin" | "geoip", geo: GeoData): Generator<Case> {
+  const most = MEMBERS_MAX;
+  const geofence = algorithm === "geoip";
+  const all = (from: number) =>
+    members(most, (i) => (geofence ? place(from + i % 4) : { weight: 1 + (from + i) * 61 % 65_535 }));
+  const few = { algorithm, geofence, minHealthy: "100%", onAllDown: "fallback" } as const;
+  const chain = (name: string, from: number, last: Omit<Pool, "name">): Pool[] => [
+    ...Array.from({ length: 7 }, (_, i): Pool => ({
+      ...{ ...few, name: `${name}${i}`, fallbackPoolId: `${name}${i + 1}`, members: all(from + i) },
+    })),
+    { name: `${name}7`, ...last },
+  ];
+  const turn = turnAnew(most - 4);
+  const before = (world: World, i: number) => {
+    // Of each of the four places one is down for good, so that a fence has too few as well.
+    if (i === 0) world.health(Object.fromEntries([252, 253, 254, 255].map((j) => [addressOf(j), false])));
+    turn(world, i);
+  };
+  const name = `8 pools of ${most} members in a chain, ${geofence ? "each with a geofence" : "by weight"}`;
+  const state = "all but the last with too few up, in a state of health that never was";
+  yield {
+    name: `${name}, ${state}`,
+    world: {
+      pools: chain("p", 0, { algorithm, members: all(7) }),
+      services: { [NAME]: "p0" },
+      geoData: geo,
+    },
+    packet: fromV4,
+    before,
+  };
+  const services = Array.from({ length: 9 }, (_, i) => `n${i}`);
+  yield {
+    name: `9 services that are names of one another, each of ${name}, ${state}`,
+    world: {
+      zones: { "example": "$TTL 300\n@ SOA ns1 hostmaster 7 3600 600 604800 60\n@ NS ns1\n" },
+      pools: services.flatMap((service, i) => {
+        const name = { healthCheck: null, flatten: false, members: [{ target: `n${i + 1}.example` }] };
+        return chain(service, i * 8, i < 8 ? name : { algorithm, members: all(71) });
+      }),
+      services: Object.fromEntries(services.map((service) => [`${service}.example`, `${service}0`])),
+      geoData: geo,
+    },
+    packet: (i) => fromV4(i, "n0.example"),
+    before,
+  };
 }
 
 /** Names and records. */
