@@ -880,8 +880,8 @@ export class Engine {
     const up = isFencing && !this.#trace ? 0 : selection.eligible(list);
     this.#trace?.pool(pool, list, up, need === 0 ? 1 : selection.needed(list, need));
     if (isFencing) {
-      const { state, isAnyUp } = selection.judge(list, this.#whoAsks);
-      this.#isAnyUp = isAnyUp;
+      const state = selection.judge(list, this.#whoAsks);
+      this.#isAnyUp = selection.isAnyUp;
       // The decision says so, too, that those who are up are chosen by.
       if (state === STATE.up) return state;
       this.#widenScope();

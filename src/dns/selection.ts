@@ -8,7 +8,7 @@
  */
 import type { ClientMap } from "../balance/client_map.ts";
 import type { Decision } from "../balance/decisions.ts";
-import { type JudgedFence, STATE } from "../balance/fence.ts";
+import { STATE, type State } from "../balance/fence.ts";
 import { rankByTier } from "../balance/failover.ts";
 import { rankByLatency } from "../balance/latency.ts";
 import {
@@ -129,6 +129,8 @@ export class Selection {
   readonly chosen = new Uint32Array(CHOSEN_MAX);
   /** Bits of the client's address that the last choice depends on. */
   scope = 0;
+  /** Whether a member is up of those that the client judged last may be answered, be there too few of them or not. */
+  isAnyUp = false;
   /** Whether tickets are only looked at: then the same is chosen again and again. */
   isDryRun = false;
   /** How many turns ahead a dry run looks. */
@@ -220,8 +222,8 @@ export class Selection {
     return this.#clients.made - this.#madeBefore > MADE_FOLLOWED && !this.#clients.mayWait;
   }
 
-  /** What can be answered to a client of a list that fences, and whether a member is up that it may be answered. */
-  judge(list: number, client: () => Uint8Array): Pick<JudgedFence, "state"> & { readonly isAnyUp: boolean } {
+  /** What can be answered to a client of a list that fences; `isAnyUp` then says whether it may be answered a member that is up. */
+  judge(list: number, client: () => Uint8Array): State {
     const id = listIdOf(this.#records, list);
     const isAtHand = this.#isDerived(list, id) && this.#mapAtHand(id) !== undefined;
     if (!isAtHand && !this.#mayMakeFor(list)) return this.#judgeAlone(list, client());
@@ -229,7 +231,8 @@ export class Selection {
     const map = this.#mapOf(list, id);
     const { state, lead } = map.find(client());
     this.scope = map.depth;
-    return { state, isAnyUp: lead > 0 };
+    this.isAnyUp = lead > 0;
+    return state;
   }
 
   /** Whether decisions for a list can be made for the query at hand on top of what was, though another one may be answered from. */
@@ -240,19 +243,19 @@ export class Selection {
   }
 
   /** Without decisions, as far as that depends on one client: nothing is known of its neighbours then. */
-  #judgeAlone(
-    list: number,
-    address: Uint8Array,
-  ): Pick<JudgedFence, "state"> & { readonly isAnyUp: boolean } {
+  #judgeAlone(list: number, address: Uint8Array): State {
+    const { max, need } = this.limits;
+    if (this.#unmade.list === 0) {
+      this.#unmade.list = list;
+      this.#unmade.max = max;
+      this.#unmade.need = need;
+    }
     const inside = this.#rareMapOf(list, "inside");
     const { state, up } = this.#clients.judge(list, this.limits, inside, address);
     this.scope = address.length * 8;
-    if (this.#unmade.list === 0) {
-      const { max, need } = this.limits;
-      Object.assign(this.#unmade, { list, max, need });
-    }
+    this.isAnyUp = up > 0;
     if (state === STATE.up) this.eligible(list);
-    return { state, isAnyUp: up > 0 };
+    return state;
   }
 
   /**
