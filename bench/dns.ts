@@ -5,18 +5,19 @@
  * else the machine does hits all alike. Absolute figures are those of a noisy machine: the result is the ratio to the
  * echo in the same round. The median over rounds is a run's figure; over runs median and range are told.
  *
- * Each round has four parts:
+ * Each round has five parts:
  *
  * - *full*: as fast as the server can, by `flood.c`, with hundreds of questions under way; it is the server that is the
  *   limit, unless its share of the core says otherwise.
  * - *small batches*: the same with eight questions under way on each socket.
+ * - *many clients*: as *full*, with each question from another address, so that no two answers can be sent together.
  * - *steady*: 50,000 queries a second by dnsperf: CPU time per answer at the same work for all, waiting included.
  * - *calm*: 20,000 queries a second by dnsperf, for latency.
  *
  * Every question has an OPT record (RFC 6891), as nearly all that resolvers send have; `--plain` leaves it out. Ours are the
  * fleet alone and the whole node, from the sources and, where it was compiled, as the executable.
  *
- * Workload (c) has the first two parts only, since dnsperf can't give each query a client subnet of its own, and only those
+ * Workload (c) has the first three parts only, since dnsperf can't give each query a client subnet of its own, and only those
  * servers that steer by place.
  *
  * ```text
@@ -33,7 +34,15 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { program } from "../tests/programs.ts";
 import { buildC } from "./programs/c_program.ts";
-import { flood, LARGE_BATCHES, load, LOAD_CORE, type LoadReport, SMALL_BATCHES } from "./dns/load.ts";
+import {
+  flood,
+  LARGE_BATCHES,
+  load,
+  LOAD_CORE,
+  type LoadReport,
+  MANY_SENDERS,
+  SMALL_BATCHES,
+} from "./dns/load.ts";
 import { plot } from "./dns/plot.ts";
 import {
   CALM_PER_SECOND,
@@ -209,7 +218,9 @@ async function measure(
   }));
   // Code gets compiled, caches are filled.
   const asked: Asked = { program: await buildC("flood", folder), queryFile, seconds, edns };
-  for (const { port } of running) await flood({ ...asked, port, seconds: 1, outstanding: LARGE_BATCHES });
+  for (const { port } of running) {
+    await flood({ ...asked, port, seconds: 1, outstanding: LARGE_BATCHES, senders: 1 });
+  }
   for (let run = 0; run < runs; run++) {
     for (const { runs } of figures) runs.push([]);
     for (let round = 0; round < rounds; round++) {
@@ -225,11 +236,16 @@ async function measure(
 
 /** The parts by `flood.c` alone. */
 async function measureFull(servers: readonly Server[], asked: Asked): Promise<Map<Server, Parts>> {
-  const full = await inTurn(servers, (server) => flooded(server, asked, LARGE_BATCHES));
-  const small = await inTurn(servers, (server) => flooded(server, asked, SMALL_BATCHES));
+  const full = await inTurn(servers, (server) => flooded(server, asked, FULL));
+  const small = await inTurn(
+    servers,
+    (server) => flooded(server, asked, { ...FULL, outstanding: SMALL_BATCHES }),
+  );
+  const apart = await inTurn(servers, (server) => flooded(server, asked, { ...FULL, senders: MANY_SENDERS }));
   return new Map(servers.map((server): [Server, Parts] => [server, {
     full: full.get(server)!,
     small: small.get(server)!,
+    apart: apart.get(server)!,
     steady: NOT_MEASURED,
     calm: { p50Ms: NaN, p99Ms: NaN, lost: 0 },
   }]));
@@ -267,8 +283,10 @@ async function inTurn<T>(
   return results;
 }
 
-function flooded(server: Server, asked: Asked, outstanding: number): Promise<UnderLoad> {
-  return accounted(server, () => flood({ ...asked, port: server.port, outstanding }));
+const FULL = { outstanding: LARGE_BATCHES, senders: 1 };
+
+function flooded(server: Server, asked: Asked, how: typeof FULL): Promise<UnderLoad> {
+  return accounted(server, () => flood({ ...asked, ...how, port: server.port }));
 }
 
 /** What is asked in a round. */

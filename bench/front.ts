@@ -186,7 +186,7 @@ async function measure(
 ): Promise<Round> {
   const tree = processTree(pid);
   const before = cpuTime(tree);
-  const words = [flood, port, questions, seconds, window, 0, perSecond].map(String);
+  const words = [flood, port, questions, seconds, window, 0, 1, perSecond].map(String);
   const [program, ...args] = cores === undefined ? words : ["taskset", "--cpu-list", cores, ...words];
   const { stdout } = await new Deno.Command(program!, { args }).output();
   const [answers = 0, took = 0, lost = 0] = new TextDecoder().decode(stdout).trim().split(/\s+/).map(Number);

@@ -114,7 +114,15 @@ async function ask(
     readonly perSecond: number | null;
   },
 ): Promise<number> {
-  const args = [port, `${folder}/${file}`, seconds, UNDER_WAY, 1, ...perSecond === null ? [] : [perSecond]];
+  const args = [
+    port,
+    `${folder}/${file}`,
+    seconds,
+    UNDER_WAY,
+    1,
+    1,
+    ...perSecond === null ? [] : [perSecond],
+  ];
   const { stdout } = await new Deno.Command(flood, { args: args.map(String) }).output();
   return Number(new TextDecoder().decode(stdout).split(" ")[0]);
 }

@@ -27,6 +27,8 @@ export interface Flood extends Load {
   readonly program: string;
   /** Questions under way. */
   readonly outstanding: number;
+  /** From how many addresses they come; 1 = from four ports of one. */
+  readonly senders: number;
 }
 
 /** Load by dnsperf. */
@@ -56,6 +58,8 @@ const SOCKETS = 4;
 export const LARGE_BATCHES = 512;
 /** The same where they are to be small: eight a socket, as on a server that has little to do. */
 export const SMALL_BATCHES = 32;
+/** Addresses that questions come from in turn, where hardly two answers of a batch are to go to the same one. */
+export const MANY_SENDERS = 60_000;
 /** Kibibytes; the kernel's usual limit for anybody. */
 const BUFFER = 4096;
 /** An answer that comes later is lost. */
@@ -63,12 +67,12 @@ const TIMEOUT_SECONDS = 1;
 
 /** Asks as fast as answers come back. */
 export async function flood(
-  { program, port, queryFile, seconds, outstanding, edns }: Flood,
+  { program, port, queryFile, seconds, outstanding, senders, edns }: Flood,
 ): Promise<LoadReport> {
   const { stdout } = await new Deno.Command("taskset", {
     args: [
       ...["-c", LOAD_CORE, program],
-      ...[port, queryFile, seconds, outstanding, edns ? 1 : 0].map(String),
+      ...[port, queryFile, seconds, outstanding, edns ? 1 : 0, senders].map(String),
     ],
   }).output();
   const [answers, took, lost] = new TextDecoder().decode(stdout).split(" ").map(Number);

@@ -60,6 +60,8 @@ export interface Parts {
   readonly full: UnderLoad;
   /** As fast as it can, few questions at once. */
   readonly small: UnderLoad;
+  /** As fast as it can, many questions at once, each from another address. */
+  readonly apart: UnderLoad;
   /** At `STEADY_PER_SECOND`. */
   readonly steady: UnderLoad;
   /** At `CALM_PER_SECOND`. */
@@ -95,6 +97,7 @@ const COLUMNS: readonly Column[] = [
   { title: "kernel %", of: ({ full }) => 100 * full.kernel, digits: 0, ratio: false },
   { title: "CPU s/M", of: ({ full }) => full.cpuPerMillion, digits: 2, ratio: true },
   { title: "small batches", of: ({ small }) => small.cpuPerMillion, digits: 2, ratio: true },
+  { title: "many clients", of: ({ apart }) => apart.cpuPerMillion, digits: 2, ratio: true },
   { title: "at 50k/s", of: ({ steady }) => steady.cpuPerMillion, digits: 2, ratio: true },
   { title: "p50 ms", of: ({ calm }) => calm.p50Ms, digits: 3, ratio: false },
   { title: "p99 ms", of: ({ calm }) => calm.p99Ms, digits: 3, ratio: true },
@@ -108,7 +111,11 @@ export function table(servers: readonly Figures[]): string {
     server.name,
     ...COLUMNS.map((column) => cell(server, echo, column)),
     String(
-      sumOf(server, ({ full, small, steady, calm }) => full.lost + small.lost + steady.lost + calm.lost),
+      sumOf(
+        server,
+        ({ full, small, apart, steady, calm }) =>
+          full.lost + small.lost + apart.lost + steady.lost + calm.lost,
+      ),
     ) + slowMark(server),
     server.memoryMebibytes.toFixed(0),
     server.startSeconds.toFixed(2),
@@ -128,6 +135,7 @@ export function markdown(servers: readonly Figures[]): string {
   const echo = servers[0]!;
   const cpuFull = ({ full }: Parts) => full.cpuPerMillion;
   const cpuSmall = ({ small }: Parts) => small.cpuPerMillion;
+  const cpuApart = ({ apart }: Parts) => apart.cpuPerMillion;
   const cpuSteady = ({ steady }: Parts) => steady.cpuPerMillion;
   const of = (server: Figures, value: (parts: Parts) => number) =>
     median(server.runs.map((rounds) => median(rounds.map(value))));
@@ -141,6 +149,7 @@ export function markdown(servers: readonly Figures[]): string {
     of(server, cpuFull).toFixed(2),
     ratioText(server, cpuFull),
     ratioText(server, cpuSmall),
+    ratioText(server, cpuApart),
     ratioText(server, cpuSteady),
     ratioText(server, ({ calm }) => calm.p99Ms),
     (100 * of(server, ({ full }) => full.kernel)).toFixed(0),
@@ -153,13 +162,14 @@ export function markdown(servers: readonly Figures[]): string {
       "CPU s/million",
       "× echo",
       "small batches × echo",
+      "many clients × echo",
       "at 50k/s × echo",
       "p99 × echo",
       "kernel %",
       "MiB",
       "start s",
     ],
-    ["---", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:"],
+    ["---", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:", "--:"],
     ...rows,
   ].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

@@ -3,11 +3,13 @@
  * 64 packets a call, on four sockets, with a fixed number of questions under way. It never sleeps: a server that had to
  * wake it would pay for that.
  *
- * cc -O2 -o flood flood.c && ./flood PORT FILE SECONDS WINDOW EDNS [RATE]
+ * cc -O2 -o flood flood.c && ./flood PORT FILE SECONDS WINDOW EDNS SENDERS [RATE]
  *
  * FILE holds a question a line: a name, which is asked for its A records, the type, which is ignored, and perhaps the
  * client's /24, which goes along as a client subnet (RFC 7871). EDNS is 1 where every question has an OPT record
- * (RFC 6891), as nearly all that resolvers send have, or 0 where only those with a subnet do. With
+ * (RFC 6891), as nearly all that resolvers send have, or 0 where only those with a subnet do. With SENDERS of 1 all
+ * questions of a socket come from one address and port, as a load balancer's do; of more they come from so many addresses
+ * of 127.0.0.0/8 in turn, as resolvers' do: then hardly two answers of a batch go to the same one. With
  * a RATE so many questions a second are asked, each when it is due, as long as no more than WINDOW are under way. Prints the number of answers, the seconds they took, and
  * how many questions got none.
  */
@@ -91,27 +93,49 @@ static void read_queries(const char *path, int edns) {
   fclose(file);
 }
 
-static int open_socket(int port) {
+static struct sockaddr_in server = {.sin_family = AF_INET};
+static struct sender {
+  struct cmsghdr header;
+  struct in_pktinfo info;
+} senders[BATCH];
+
+static int open_socket(int is_spread) {
   int udp = socket(AF_INET, SOCK_DGRAM, 0);
   int buffer = 4 << 20;
   setsockopt(udp, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
-  struct sockaddr_in address = {
-    .sin_family = AF_INET,
-    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    .sin_port = htons(port),
-  };
-  if (connect(udp, (struct sockaddr *)&address, sizeof address) != 0) perror("connect"), exit(1);
+  struct sockaddr_in any = {.sin_family = AF_INET};
+  if (is_spread) {
+    if (bind(udp, (struct sockaddr *)&any, sizeof any) != 0) perror("bind"), exit(1);
+  } else if (connect(udp, (struct sockaddr *)&server, sizeof server) != 0) {
+    perror("connect"), exit(1);
+  }
   return udp;
 }
 
+/* Has the kernel send a datagram from an address of 127.0.0.0/8 (IP_PKTINFO, ip(7)). */
+static void send_from(int place, unsigned number) {
+  struct sender *sender = &senders[place];
+  sender->header = (struct cmsghdr){CMSG_LEN(sizeof sender->info), IPPROTO_IP, IP_PKTINFO};
+  sender->info.ipi_spec_dst.s_addr = htonl(INADDR_LOOPBACK + number);
+  sent[place].msg_hdr.msg_name = &server;
+  sent[place].msg_hdr.msg_namelen = sizeof server;
+  sent[place].msg_hdr.msg_control = sender;
+  sent[place].msg_hdr.msg_controllen = sizeof *sender;
+}
+
 int main(int argc, char **argv) {
-  if (argc != 6 && argc != 7) return fputs("usage: flood PORT FILE SECONDS WINDOW EDNS [RATE]\n", stderr), 2;
+  if (argc != 7 && argc != 8) {
+    return fputs("usage: flood PORT FILE SECONDS WINDOW EDNS SENDERS [RATE]\n", stderr), 2;
+  }
   read_queries(argv[2], atoi(argv[5]));
   double seconds = atof(argv[3]);
   int window = atoi(argv[4]) / SOCKETS;
-  double rate = argc == 7 ? atof(argv[6]) : 0;
+  unsigned spread = atoi(argv[6]);
+  double rate = argc == 8 ? atof(argv[7]) : 0;
+  server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  server.sin_port = htons(atoi(argv[1]));
   int sockets[SOCKETS], under_way[SOCKETS] = {0};
-  for (int i = 0; i < SOCKETS; i++) sockets[i] = open_socket(atoi(argv[1]));
+  for (int i = 0; i < SOCKETS; i++) sockets[i] = open_socket(spread > 1);
   for (int i = 0; i < BATCH; i++) {
     received_vectors[i] = (struct iovec){answers[i], ANSWER_MAX};
     received[i].msg_hdr = (struct msghdr){.msg_iov = &received_vectors[i], .msg_iovlen = 1};
@@ -139,6 +163,7 @@ int main(int argc, char **argv) {
       for (int j = 0; j < more; j++) {
         struct query *query = &queries[(next + j) % query_count];
         sent_vectors[j] = (struct iovec){query->bytes, query->size};
+        if (spread > 1) send_from(j, (next + j) % spread);
       }
       int gone = sendmmsg(sockets[i], sent, more, 0);
       if (gone > 0) {

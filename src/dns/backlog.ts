@@ -17,7 +17,8 @@
  *
  * @module
  */
-import { BATCH, HANDED_OVER_BUFFER_BYTES, RECEIVE_BUFFER_BYTES } from "../sockets/batch_socket.ts";
+import { HANDED_OVER_BUFFER_BYTES, RECEIVE_BUFFER_BYTES } from "../sockets/batch_socket.ts";
+import { BATCH } from "../sockets/message_memory.ts";
 
 /** The socket, as far as its queue goes. */
 export interface QueueingSocket {

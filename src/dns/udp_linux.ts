@@ -11,7 +11,9 @@
  */
 import type { SocketAddress } from "../ip.ts";
 import type { AdoptedSocket } from "./binding.ts";
-import { BATCH, type BatchSocket, BatchSockets, type Peer, type Readiness } from "../sockets/batch_socket.ts";
+import { type BatchSocket, BatchSockets, type Readiness } from "../sockets/batch_socket.ts";
+import { BATCH } from "../sockets/message_memory.ts";
+import type { Peer } from "../sockets/peer.ts";
 import { Backlog } from "./backlog.ts";
 import { COUNTER } from "./counters.ts";
 import { type Client, READ_MAX, UDP_SIZE_MAX } from "./engine.ts";

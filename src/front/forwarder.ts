@@ -6,7 +6,9 @@
  */
 import type { Clock } from "../clock.ts";
 import { formatIp } from "../ip.ts";
-import { BATCH, type BatchSocket, type Peer } from "../sockets/batch_socket.ts";
+import { type BatchSocket } from "../sockets/batch_socket.ts";
+import { BATCH } from "../sockets/message_memory.ts";
+import type { Peer } from "../sockets/peer.ts";
 import { type Poller, READY, type StreamSockets } from "../sockets/stream_sockets.ts";
 import { DATAGRAM_MAX, FEATURE, FRAME, type FrameReader, readAnnouncement } from "../wire/balancer_frames.ts";
 import { Affinity } from "./affinity.ts";

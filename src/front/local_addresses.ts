@@ -6,7 +6,7 @@
  * @module
  */
 import { isLoopback } from "../ip.ts";
-import type { Peer } from "../sockets/batch_socket.ts";
+import type { Peer } from "../sockets/peer.ts";
 
 /** Senders that are remembered. */
 const PLACES = 65_536;

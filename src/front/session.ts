@@ -9,7 +9,7 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
-import { BATCH } from "../sockets/batch_socket.ts";
+import { BATCH } from "../sockets/message_memory.ts";
 import { AGAIN, BROKEN, type Poller, READY, type StreamSockets } from "../sockets/stream_sockets.ts";
 import {
   ANNOUNCEMENT_SIZE,

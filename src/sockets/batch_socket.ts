@@ -2,8 +2,7 @@
  * UDP sockets that receive and send up to 64 datagrams a call: `recvmmsg(2)` and `sendmmsg(2)` of Linux through the
  * foreign-function interface. What the datagrams say is none of this file's business.
  *
- * A socket receives into slots, and what is to be sent is queued: any number of datagrams, to any peers, in the order in
- * which they were queued. Nothing is allocated for a datagram. A datagram that is made where the socket sends from
+ * A socket receives into slots, and what is to be sent is queued: any number of datagrams, to any peers. Nothing is allocated for a datagram. A datagram that is made where the socket sends from
  * (`outgoing`) isn't copied.
  *
  * ```ts ignore
@@ -18,9 +17,10 @@
  * `IPV6_PKTINFO`), and takes the same words back with an answer, which then leaves from there: a `Peer` is both, the other
  * end's address and port and our own address.
  *
- * Memory: C holds addresses into one arena, an `ArrayBuffer` that lives as long as its socket. Layouts are those of 64-bit
- * little-endian Linux with glibc (x86_64 and aarch64 agree in all of them), named in `OFFSET` and asserted by a test against
- * the C compiler's.
+ * Several datagrams of one size to one peer go to the kernel as one, where it takes that: `src/sockets/joined_datagrams.ts`.
+ *
+ * Memory: C holds addresses into one arena, an `ArrayBuffer` that lives as long as its socket, laid out as
+ * `src/sockets/message_memory.ts` says.
  *
  * | part of the arena | size | use |
  * | --- | --- | --- |
@@ -36,9 +36,23 @@
  */
 import { formatIp, parseIp, type SocketAddress } from "../ip.ts";
 import { type Libc as SharedLibc, openLibc as openShared } from "../libc.ts";
+import { JoinedDatagrams } from "./joined_datagrams.ts";
+import {
+  Arena,
+  BATCH,
+  C,
+  CONTROL_LENGTH_WORD,
+  CONTROL_ROOM,
+  CONTROL_WORD,
+  HEADER_WORDS,
+  NAME_ROOM,
+  OFFSET,
+  setPointer,
+  VECTOR_LENGTH_WORD,
+  VECTOR_WORDS,
+} from "./message_memory.ts";
+import { Peer } from "./peer.ts";
 
-/** Datagrams per call: enough to make the call cheap, few enough to answer the first before the last gets old. */
-export const BATCH = 64;
 /**
  * What we ask the kernel to keep for us while we are busy, by its own count, of which it takes twice as much: 10,000 small
  * packets, 50 ms at 200,000 a second.
@@ -49,62 +63,6 @@ export const RECEIVE_BUFFER_BYTES: number = 4 << 20;
  * a second. Without privileges the kernel gives no more than it gives at any time.
  */
 export const HANDED_OVER_BUFFER_BYTES: number = 32 << 20;
-
-/** Where the fields of the C structures lie. */
-export const OFFSET = {
-  mmsghdr: {
-    name: 0,
-    nameLength: 8,
-    vector: 16,
-    vectorCount: 24,
-    control: 32,
-    controlLength: 40,
-    flags: 48,
-    messageLength: 56,
-    size: 64,
-  },
-  iovec: { base: 0, length: 8, size: 16 },
-  cmsghdr: { length: 0, level: 8, type: 12, data: 16 },
-  timespec: { seconds: 0, nanoseconds: 8, size: 16 },
-  sockaddrIn: { family: 0, port: 2, address: 4, size: 16 },
-  sockaddrIn6: { family: 0, port: 2, address: 8, scope: 24, size: 28 },
-  inPktinfo: { index: 0, source: 4, size: 12 },
-  in6Pktinfo: { address: 0, index: 16, size: 20 },
-  pollfd: { fd: 0, events: 4, found: 6, size: 8 },
-} as const;
-
-const NAME_ROOM = 32;
-const CONTROL_ROOM = 64;
-
-const C = {
-  AF_INET: 2,
-  AF_INET6: 10,
-  SOCK_DGRAM: 2,
-  SOCK_CLOEXEC: 0x80000,
-  SOL_IP: 0,
-  SOL_SOCKET: 1,
-  SOL_IPV6: 41,
-  SO_RCVBUF: 8,
-  SO_REUSEPORT: 15,
-  SO_RCVBUFFORCE: 33,
-  IP_PKTINFO: 8,
-  IP_MTU_DISCOVER: 10,
-  IP_PMTUDISC_OMIT: 5,
-  IPV6_MTU_DISCOVER: 23,
-  IPV6_V6ONLY: 26,
-  IPV6_RECVPKTINFO: 49,
-  IPV6_PKTINFO: 50,
-  MSG_DONTWAIT: 0x40,
-  SHUT_RD: 0,
-  SIOCGSTAMPNS: 0x8907,
-  POLLIN: 1,
-  EINTR: 4,
-  EAGAIN: 11,
-  ENOMEM: 12,
-  EACCES: 13,
-  EADDRINUSE: 98,
-  ENOBUFS: 105,
-} as const;
 
 const LIBC_SYMBOLS = {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -173,10 +131,12 @@ export interface BatchSocketOptions {
 /** The C library, for as many sockets as one likes. Disposing closes it, after the sockets. */
 export class BatchSockets implements Disposable {
   readonly #libc: Libc;
+  readonly #joins: boolean;
 
   /** @throws {Error} with the reason why it can't be used */
   constructor() {
     this.#libc = openLibc();
+    this.#joins = takesJoined(this.#libc);
   }
 
   /**
@@ -185,12 +145,12 @@ export class BatchSockets implements Disposable {
    * @throws {Deno.errors.AddrInUse | Deno.errors.PermissionDenied | Error} when the address can't be had
    */
   bind(address: SocketAddress, options: BatchSocketOptions): BatchSocket {
-    return new BatchSocket(this.#libc, address, options);
+    return new BatchSocket(this.#libc, address, options, { joins: this.#joins });
   }
 
   /** Takes over a descriptor that is bound to the address already, such as one of another process; it closes it. */
   adopt(address: SocketAddress, fd: number, options: BatchSocketOptions): BatchSocket {
-    return new BatchSocket(this.#libc, address, options, fd);
+    return new BatchSocket(this.#libc, address, options, { joins: this.#joins, adopted: fd });
   }
 
   /** Waits on sockets together. */
@@ -251,6 +211,8 @@ export class Readiness implements Disposable {
 
 /** A bound UDP socket with its arena. */
 export class BatchSocket implements Disposable {
+  /** Whether the kernel has refused joined datagrams. */
+  wasRefused = false;
   /** With the port that was found where 0 was asked for. */
   readonly port: number;
   /** Its descriptor, which isn't closed with its thread. */
@@ -274,13 +236,19 @@ export class BatchSocket implements Disposable {
   #filled = BATCH;
   #queued = 0;
   #failed = 0;
+  /** What joins datagrams; `null` = the kernel doesn't take that. */
+  readonly #joined: JoinedDatagrams | null;
+  /** Batches that go unjoined before it is tried again, … */
+  #unjoined = 0;
+  /** … and how many it will be when nothing is found to be joined then. */
+  #fruitless = 1;
 
   /** Binds, or takes over what is bound; `BatchSockets` says how. */
   constructor(
     libc: Libc,
     { hostname, port }: SocketAddress,
     { reusePort, receiveMax, sendMax }: BatchSocketOptions,
-    adopted: number | null = null,
+    { joins, adopted = null }: { readonly joins: boolean; readonly adopted?: number | null },
   ) {
     this.#libc = libc;
     const bytes = parseIp(hostname)!;
@@ -335,6 +303,7 @@ export class BatchSocket implements Disposable {
     this.#packets = slots.map((slot) => packets.bytesOf(slot));
     this.#outgoing = slots.map((slot) => outgoing.bytesOf(slot));
     this.#sentFrom = slots.map((slot) => this.#sent.subarray(slot * HEADER_WORDS));
+    this.#joined = joins ? new JoinedDatagrams(this.#sentVectors, this.#nameSize) : null;
   }
 
   /**
@@ -421,7 +390,8 @@ export class BatchSocket implements Disposable {
   }
 
   /**
-   * Takes a datagram, the first `length` of these bytes, to be sent by the next `flush`; a full queue is sent at once.
+   * Takes a datagram, the first `length` of these bytes, to be sent by the next `flush`; a full queue is sent at once. Those of
+   * one size to one peer stay in their order.
    * `peer` must live and stay as it is until then; of bytes that aren't `outgoing` a copy is sent.
    */
   queue(peer: Peer, bytes: Uint8Array, length: number = bytes.length): void {
@@ -474,228 +444,97 @@ export class BatchSocket implements Disposable {
   #send(): void {
     const end = this.#queued;
     this.#queued = 0;
-    for (let slot = 0; slot < end;) {
-      const count = this.#libc.symbols.sendmmsg(this.fd, this.#sentFrom[slot]!, end - slot, 0);
-      if (count > 0) slot += count;
-      else if (count === 0 || errnoOf(this.#libc) !== C.EINTR) {
-        this.#failed++;
-        slot++;
+    if (end > 1 && this.#joined !== null && --this.#unjoined < 0) {
+      if (this.#joined.join(this.#pointsTo, end)) return this.#sendJoined(this.#joined);
+      this.#unjoined = this.#fruitless;
+      this.#fruitless = Math.min(2 * this.#fruitless, FRUITLESS_BATCHES_MAX);
+    }
+    this.#sendEach(0, end);
+  }
+
+  /** Sends those from a place in the queue on. */
+  #sendEach(from: number, end: number): void {
+    for (let slot = from; slot < end;) {
+      const count = this.#sendSome(this.#sentFrom[slot]!, end - slot);
+      slot += count;
+      if (count > 0) continue;
+      this.#failed++;
+      slot++;
+    }
+  }
+
+  /** Sends messages of several datagrams; those of one that is refused go by themselves. */
+  #sendJoined(joined: JoinedDatagrams): void {
+    this.#unjoined = 0;
+    this.#fruitless = 1;
+    for (let message = 0; message < joined.count;) {
+      const count = this.#sendSome(joined.headersFrom(message), joined.count - message);
+      message += count;
+      if (count > 0) continue;
+      // It may be only where this one goes: packets of the way are shorter, or its device takes no checksums over.
+      this.#unjoined = REFUSED_BATCHES;
+      this.wasRefused = true;
+      for (let slot = joined.firstOf(message); slot >= 0; slot = joined.nextOf(slot)) {
+        this.#sendEach(slot, slot + 1);
       }
+      message++;
+    }
+  }
+
+  /** How many messages the kernel took; 0 = it refused the first. */
+  #sendSome(headers: Uint32Array<ArrayBuffer>, count: number): number {
+    for (;;) {
+      const sent = this.#libc.symbols.sendmmsg(this.fd, headers, count, 0);
+      if (sent >= 0) return sent;
+      if (errnoOf(this.#libc) !== C.EINTR) return 0;
     }
   }
 }
 
-/** The memory of a peer; those of slots share theirs. */
-interface PeerMemory {
-  /** `struct sockaddr`. */
-  readonly name: Uint8Array<ArrayBuffer>;
-  /** Where the packet info, `struct cmsghdr`, lies at `controlAt`. */
-  readonly controls: DataView<ArrayBuffer>;
-  readonly controlAt: number;
-  /** Where the length of the packet info lies at `lengthAt`. */
-  readonly lengths: Uint32Array<ArrayBuffer>;
-  readonly lengthAt: number;
-}
-
-/** The other end of a datagram, and on a wildcard socket the address of ours that it was sent to. */
-export class Peer {
-  /** Where C finds its address: the low and the high half of a pointer. */
-  readonly nameWords: Uint32Array;
-  /** Where C finds its packet info. */
-  readonly controlWords: Uint32Array;
-  readonly #name: Uint8Array;
-  readonly #address4: Uint8Array;
-  readonly #address6: Uint8Array;
-  /** The IPv4 address in the IPv6 one. */
-  readonly #mapped4: Uint8Array;
-  readonly #control: Uint8Array<ArrayBuffer>;
-  /** The addresses in the packet info. */
-  readonly #local4: Uint8Array;
-  readonly #local6: Uint8Array;
-  readonly #localMapped4: Uint8Array;
-  readonly #controls: DataView;
-  readonly #controlAt: number;
-  readonly #lengths: Uint32Array;
-  readonly #lengthAt: number;
-
-  /** Reads its memory as it is at the moment. */
-  constructor({ name, controls, controlAt, lengths, lengthAt }: PeerMemory) {
-    this.#name = name;
-    this.#address4 = name.subarray(OFFSET.sockaddrIn.address, OFFSET.sockaddrIn.address + 4);
-    this.#address6 = name.subarray(OFFSET.sockaddrIn6.address, OFFSET.sockaddrIn6.address + 16);
-    this.#mapped4 = this.#address6.subarray(12);
-    this.#control = new Uint8Array(controls.buffer, controls.byteOffset + controlAt, CONTROL_ROOM);
-    const { data } = OFFSET.cmsghdr;
-    const { source } = OFFSET.inPktinfo;
-    this.#local4 = this.#control.subarray(data + source, data + source + 4);
-    this.#local6 = this.#control.subarray(data, data + 16);
-    this.#localMapped4 = this.#local6.subarray(12);
-    this.#controls = controls;
-    this.#controlAt = controlAt;
-    this.#lengths = lengths;
-    this.#lengthAt = lengthAt;
-    this.nameWords = pointerTo(name);
-    this.controlWords = pointerTo(this.#control);
-  }
-
-  /** A view of its address, 4 or 16 bytes; IPv4 as such on a dual-stack socket, too. */
-  address(): Uint8Array {
-    if (this.#name[0] === C.AF_INET) return this.#address4;
-    return isMapped(this.#address6) ? this.#mapped4 : this.#address6;
-  }
-
-  /** Its port. */
-  get port(): number {
-    return this.#name[OFFSET.sockaddrIn.port]! << 8 | this.#name[OFFSET.sockaddrIn.port + 1]!;
-  }
-
-  /** A view of the address of ours that it sent to, 4 or 16 bytes; `null` = the socket has only one, or chooses itself. */
-  localAddress(): Uint8Array | null {
-    if (this.#lengths[this.#lengthAt]! < OFFSET.cmsghdr.data) return null;
-    if (this.#isInfo4) return this.#local4;
-    return isMapped(this.#local6) ? this.#localMapped4 : this.#local6;
-  }
-
-  /** Becomes what another one is now. */
-  copyFrom(other: Peer): void {
-    this.#name.set(other.#name);
-    this.#control.set(other.#control);
-    this.#lengths[this.#lengthAt] = other.#lengths[other.#lengthAt]!;
-  }
-
-  /**
-   * Becomes an address, 4 or 16 bytes.
-   *
-   * @param from the address of ours that is sent from, on a wildcard socket; absent = the system chooses one
-   */
-  set(address: Uint8Array, port: number, from: Uint8Array | null = null): void {
-    if (this.#name[0] === C.AF_INET) this.#address4.set(address);
-    else {
-      if (address.length === 4) this.#address6.set(MAPPED);
-      this.#address6.set(address, 16 - address.length);
-      this.#name.fill(0, OFFSET.sockaddrIn6.scope, OFFSET.sockaddrIn6.size);
+/**
+ * Whether the kernel takes several datagrams as one, found out by sending two over loopback: old ones would send what is
+ * joined as a single datagram, and say nothing.
+ */
+function takesJoined(libc: Libc): boolean {
+  try {
+    using socket = new BatchSocket(libc, { hostname: "127.0.0.1", port: 0 }, {
+      ...{ reusePort: false, receiveMax: 4 * PROBE.length, sendMax: PROBE.length },
+    }, { joins: true });
+    using readiness = new Readiness(libc, [socket]);
+    const self = socket.createPeer();
+    self.set(parseIp("127.0.0.1")!, socket.port);
+    for (let i = 0; i < 2; i++) socket.queue(self, PROBE);
+    socket.flush();
+    let whole = 0;
+    while (whole < 2 && readiness.nap(PROBE_MS)) {
+      const count = socket.receive();
+      for (let slot = 0; slot < count; slot++) if (isProbe(socket, slot)) whole++;
     }
-    this.#name[OFFSET.sockaddrIn.port] = port >>> 8;
-    this.#name[OFFSET.sockaddrIn.port + 1] = port;
-    this.#lengths[this.#lengthAt] = from === null ? 0 : this.#setInfo(from);
-  }
-
-  /** Writes packet info with an address of ours; its size. */
-  #setInfo(from: Uint8Array): number {
-    const { data } = OFFSET.cmsghdr;
-    const { inPktinfo, in6Pktinfo } = OFFSET;
-    const isV4 = this.#name[0] === C.AF_INET;
-    const size = data + (isV4 ? inPktinfo.size : in6Pktinfo.size);
-    const info = this.#control;
-    info.fill(0);
-    info[OFFSET.cmsghdr.length] = size;
-    info[OFFSET.cmsghdr.level] = isV4 ? C.SOL_IP : C.SOL_IPV6;
-    info[OFFSET.cmsghdr.type] = isV4 ? C.IP_PKTINFO : C.IPV6_PKTINFO;
-    if (isV4) info.set(from, data + inPktinfo.source);
-    else {
-      if (from.length === 4) info.set(MAPPED, data + in6Pktinfo.address);
-      info.set(from, data + in6Pktinfo.address + 16 - from.length);
-    }
-    return (size + 7) & ~7;
-  }
-
-  /**
-   * Makes the kernel's packet info what is handed back with an answer: the same less the interface, since the answer may
-   * leave by another one than the query came by, unless the address is link-local.
-   *
-   * @returns its length; 0 = there is none
-   */
-  prepareInfo(): number {
-    const length = this.#lengths[this.#lengthAt]!;
-    if (length < OFFSET.cmsghdr.data) return length;
-    const controls = this.#controls;
-    const data = this.#controlAt + OFFSET.cmsghdr.data;
-    if (this.#isInfo4) controls.setUint32(data + OFFSET.inPktinfo.index, 0, true);
-    else if (controls.getUint16(data + OFFSET.in6Pktinfo.address) >> 6 !== LINK_LOCAL >> 6) {
-      controls.setUint32(data + OFFSET.in6Pktinfo.index, 0, true);
-    }
-    return length;
-  }
-
-  get #isInfo4(): boolean {
-    return this.#controls.getUint32(this.#controlAt + OFFSET.cmsghdr.level, true) === C.SOL_IP;
+    return whole === 2 && !socket.wasRefused;
+  } catch {
+    return false;
   }
 }
 
+function isProbe(socket: BatchSocket, slot: number): boolean {
+  return socket.lengthOf(slot) === PROBE.length &&
+    PROBE.every((byte, at) => socket.packet(slot)[at] === byte);
+}
+
+const PROBE = new TextEncoder().encode("probe");
+/** How long it may take over loopback, milliseconds; mostly it is there at once. */
+const PROBE_MS = 20;
+/** Batches that go unjoined after a refusal: what is refused always costs nothing, and what isn't any more is joined again. */
+const REFUSED_BATCHES = 1000;
+/** The same where there was nothing to be joined, at most: resolvers hardly ever ask twice from one port. */
+const FRUITLESS_BATCHES_MAX = 16;
 const FOUND_STEP = OFFSET.pollfd.size / 2;
 const FOUND_WORD = OFFSET.pollfd.found / 2;
-const HEADER_WORDS = OFFSET.mmsghdr.size / 4;
-const CONTROL_WORD = OFFSET.mmsghdr.control / 4;
-const CONTROL_LENGTH_WORD = OFFSET.mmsghdr.controlLength / 4;
 const MESSAGE_LENGTH_WORD = OFFSET.mmsghdr.messageLength / 4;
-const VECTOR_WORDS = OFFSET.iovec.size / 4;
-const VECTOR_LENGTH_WORD = OFFSET.iovec.length / 4;
 
 /** Bytes that one slot takes in an arena besides its datagrams. */
 const HEADERS_BYTES = 2 * (OFFSET.mmsghdr.size + OFFSET.iovec.size) + NAME_ROOM + CONTROL_ROOM;
 
-/** The memory of one socket: parts of `BATCH` equal slots each. */
-class Arena {
-  readonly #buffer: ArrayBuffer;
-  readonly #base: bigint;
-  #end = 0;
-
-  constructor(size: number) {
-    this.#buffer = new ArrayBuffer(size);
-    this.#base = Deno.UnsafePointer.value(Deno.UnsafePointer.of(new Uint8Array(this.#buffer)));
-  }
-
-  part(slotSize: number): Part {
-    const at = this.#end;
-    this.#end += BATCH * slotSize;
-    return new Part(this.#buffer, this.#base, { at, slotSize });
-  }
-}
-
-/** `BATCH` slots of one kind. */
-class Part {
-  readonly view: DataView<ArrayBuffer>;
-  readonly #buffer: ArrayBuffer;
-  readonly #base: bigint;
-  readonly #at: number;
-  readonly #slotSize: number;
-
-  constructor(
-    buffer: ArrayBuffer,
-    base: bigint,
-    { at, slotSize }: { readonly at: number; readonly slotSize: number },
-  ) {
-    this.view = new DataView(buffer, at, BATCH * slotSize);
-    this.#buffer = buffer;
-    this.#base = base;
-    this.#at = at;
-    this.#slotSize = slotSize;
-  }
-
-  /** Where C finds the slot. */
-  addressOf(slot: number): bigint {
-    return this.#base + BigInt(this.#at + slot * this.#slotSize);
-  }
-
-  bytesOf(slot: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.#buffer, this.#at + slot * this.#slotSize, this.#slotSize);
-  }
-
-  words(): Uint32Array<ArrayBuffer> {
-    return new Uint32Array(this.#buffer, this.#at, BATCH * this.#slotSize / 4);
-  }
-}
-
-/** Whether it is an IPv4 address as a dual-stack socket sees it (RFC 4291 §2.5.5.2). */
-function isMapped(address: Uint8Array): boolean {
-  for (let i = 0; i < 10; i++) if (address[i] !== 0) return false;
-  return address[10] === 0xff && address[11] === 0xff;
-}
-
-/** First 12 bytes of ::ffff:0:0/96. */
-const MAPPED = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
-/** First 16 bits of fe80::/10. */
-const LINK_LOCAL = 0xfe80;
 /** ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, EPROTO, ENOPROTOOPT. */
 const ICMP_ERRORS: ReadonlySet<number> = new Set([111, 113, 101, 112, 71, 92]);
 
@@ -769,13 +608,4 @@ function failure(libc: Libc, what: string, errno: number): Error {
 /** Read at once after the call: the run time's own calls set it, too. */
 function errnoOf(libc: Libc): number {
   return new Deno.UnsafePointerView(libc.symbols.__errno_location()!).getInt32();
-}
-
-function setPointer(view: DataView, at: number, address: bigint): void {
-  view.setBigUint64(at, address, true);
-}
-
-/** The two halves of the pointer to these bytes, which must not lie on the collector's heap. */
-function pointerTo(bytes: Uint8Array<ArrayBuffer>): Uint32Array {
-  return new Uint32Array(new BigUint64Array([Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes))]).buffer);
 }

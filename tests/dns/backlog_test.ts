@@ -5,7 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { Backlog, type QueueingSocket, STALE_MS } from "../../src/dns/backlog.ts";
-import { BATCH, HANDED_OVER_BUFFER_BYTES, RECEIVE_BUFFER_BYTES } from "../../src/sockets/batch_socket.ts";
+import { HANDED_OVER_BUFFER_BYTES, RECEIVE_BUFFER_BYTES } from "../../src/sockets/batch_socket.ts";
+import { BATCH } from "../../src/sockets/message_memory.ts";
 
 /** Bytes that the kernel counts for a packet, of which the size asked for is half. */
 const PACKET_BYTES = 832;

@@ -6,14 +6,13 @@
 import assert from "node:assert/strict";
 import { formatIp, parseIp } from "../../src/ip.ts";
 import {
-  BATCH,
   type BatchSocket,
   BatchSockets,
   closeAbandoned,
-  OFFSET,
-  type Peer,
   type Readiness,
 } from "../../src/sockets/batch_socket.ts";
+import { BATCH, OFFSET } from "../../src/sockets/message_memory.ts";
+import type { Peer } from "../../src/sockets/peer.ts";
 import { testWith } from "../programs.ts";
 
 /** Prints what the C compiler of this machine thinks of the same structures. */

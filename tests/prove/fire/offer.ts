@@ -11,7 +11,9 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { takeShortSlices } from "../../../src/sockets/scheduling.ts";
 import { parseIp } from "../../../src/ip.ts";
-import { BATCH, type BatchSocket, BatchSockets, type Peer } from "../../../src/sockets/batch_socket.ts";
+import { type BatchSocket, BatchSockets } from "../../../src/sockets/batch_socket.ts";
+import { BATCH } from "../../../src/sockets/message_memory.ts";
+import type { Peer } from "../../../src/sockets/peer.ts";
 import { query } from "../../dns/packets.ts";
 
 /** Who asks whom. */

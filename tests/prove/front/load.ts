@@ -6,7 +6,8 @@
  */
 import { setImmediate } from "node:timers";
 import { buildC } from "../../../bench/programs/c_program.ts";
-import { BatchSockets, type Peer } from "../../../src/sockets/batch_socket.ts";
+import { BatchSockets } from "../../../src/sockets/batch_socket.ts";
+import type { Peer } from "../../../src/sockets/peer.ts";
 import { StreamSockets } from "../../../src/sockets/stream_sockets.ts";
 import { BalancerProcess } from "../../front/balancer_process.ts";
 

@@ -14,7 +14,9 @@ import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
 import { takeShortSlices } from "../../../src/sockets/scheduling.ts";
 import { parseIp, type SocketAddress } from "../../../src/ip.ts";
-import { BATCH, type BatchSocket, BatchSockets, type Peer } from "../../../src/sockets/batch_socket.ts";
+import { type BatchSocket, BatchSockets } from "../../../src/sockets/batch_socket.ts";
+import { BATCH } from "../../../src/sockets/message_memory.ts";
+import type { Peer } from "../../../src/sockets/peer.ts";
 import { encodeQuery } from "../../../src/wire/message.ts";
 import { TYPE } from "../../../src/wire/record_type.ts";
 
