@@ -51,6 +51,7 @@ export async function prove([given]: string[]): Promise<boolean> {
   for (
     const args of [
       ["tests/sockets/batch_socket_test.ts"],
+      ["tests/sockets/joined_datagrams_test.ts"],
       ["tests/dns/udp_linux_test.ts", `--filter=${SOCKET_TESTS}`],
       ["tests/dns/worker_test.ts", `--filter=${WORKER_TESTS}`],
     ]
