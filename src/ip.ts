@@ -39,7 +39,7 @@ export function parseIp(text: string): Uint8Array | null {
 }
 
 /** Writes 4 or 16 bytes as text: dotted quad, or IPv6 in the canonical form of RFC 5952. */
-export function formatIp(bytes: Uint8Array): string {
+export function formatIp(bytes: ArrayLike<number>): string {
   if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
   if (bytes.length !== 16) throw new RangeError(`Cannot format ${bytes.length} bytes as an IP address`);
   const groups: number[] = [];

@@ -53,7 +53,7 @@ export function hashBits(address: Uint8Array): number {
 }
 
 /** FNV-1a, 32 bits, and mixed once more. */
-function hashBytes(bytes: Uint8Array, count: number): number {
+function hashBytes(bytes: ArrayLike<number>, count: number): number {
   let hash = 0x811c9dc5 ^ bytes.length;
   for (let i = 0; i < count; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
   return mix(hash);

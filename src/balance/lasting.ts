@@ -68,23 +68,38 @@ export class Lasting {
 }
 
 function sitesOf(members: readonly LastingMember[]): Site[] {
-  const sites: Site[] = [];
-  const byLongitude = new Map<number, Map<number, number[]>>();
+  const sites: { x: number; y: number; z: number; members: number[] }[] = [];
+  const latitudes: number[] = [];
+  const longitudes: number[] = [];
+  // By a hash of a place: one more than the number of its site, in the first free room from there on; half of them stay free.
+  const bits = 33 - Math.clz32(members.length);
+  const rooms = new Uint32Array(2 ** bits);
   const vector = new Float64Array(3);
-  for (const { index, place } of members) {
-    if (!place) continue;
+  for (let i = 0; i < members.length; i++) {
+    const { index, place } = members[i]!;
+    if (place === null) continue;
     const { latitude, longitude } = place;
-    let byLatitude = byLongitude.get(longitude);
-    if (byLatitude === undefined) byLongitude.set(longitude, byLatitude = new Map());
-    const known = byLatitude.get(latitude);
-    if (known !== undefined) {
-      known.push(index);
+    let room = hashOf(latitude, longitude) >>> 32 - bits;
+    let site = rooms[room]! - 1;
+    while (site >= 0 && (latitudes[site] !== latitude || longitudes[site] !== longitude)) {
+      room = room + 1 & rooms.length - 1;
+      site = rooms[room]! - 1;
+    }
+    if (site >= 0) {
+      sites[site]!.members.push(index);
       continue;
     }
-    const here = [index];
-    byLatitude.set(latitude, here);
     unitVector(latitude, longitude, vector);
-    sites.push({ x: vector[0]!, y: vector[1]!, z: vector[2]!, members: here });
+    rooms[room] = sites.push({ x: vector[0]!, y: vector[1]!, z: vector[2]!, members: [index] });
+    latitudes.push(latitude);
+    longitudes.push(longitude);
   }
   return sites;
+}
+
+/** Degrees as whole numbers, about as exact as places are. */
+const HASHED_UNITS = 1e6;
+
+function hashOf(latitude: number, longitude: number): number {
+  return Math.imul(Math.imul(latitude * HASHED_UNITS, 0x9e3779b1) ^ longitude * HASHED_UNITS, 0x85ebca6b);
 }

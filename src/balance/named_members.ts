@@ -171,7 +171,8 @@ class MemberAddresses {
       const { address } = members[i]!;
       const at = i * ADDRESS_BYTES;
       if (address.length === 4) this.#bytes[at + 10] = this.#bytes[at + 11] = 0xff;
-      this.#bytes.set(address, at + ADDRESS_BYTES - address.length);
+      const from = at + ADDRESS_BYTES - address.length;
+      for (let byte = 0; byte < address.length; byte++) this.#bytes[from + byte] = address[byte]!;
       const slot = slotOf(this.#bytes, at);
       this.#next[i] = this.#first[slot]!;
       this.#first[slot] = i + 1;

@@ -22,7 +22,7 @@ export interface Candidate {
   /** Degrees, or `null` = its place isn't known. */
   readonly place: Location | null;
   /** 4 or 16 bytes; says who it is, on every node alike. */
-  readonly address: Uint8Array;
+  readonly address: ArrayLike<number>;
 }
 
 /** As far as algorithms look at one that don't look at the client. */

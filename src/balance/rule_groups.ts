@@ -64,8 +64,7 @@ export class RuleGroups {
       if (match.kind === "cidr") {
         (byBits[match.bits] ??= []).push(i);
       } else {
-        const value = match.kind === "asn" ? match.number : match.code;
-        this.#add(i, rules[i]!, this.#groupNamed(match.kind, value));
+        this.#addNamed(i, rules[i]!, match.kind, match.kind === "asn" ? match.number : match.code);
       }
     }
     // Longer prefixes are laid over shorter ones.
@@ -118,12 +117,10 @@ export class RuleGroups {
     return bytes === 4 ? this.#cidrs4 : this.#cidrs6;
   }
 
-  #groupNamed(kind: NamedKind, value: number): RuleGroup {
+  #addNamed(i: number, rule: ClientRule, kind: NamedKind, value: number): void {
     const known = this.#named[kind].get(value);
-    if (known) return known;
-    const group = this.#begin(kind);
-    this.#named[kind].set(value, group);
-    return group;
+    if (known) join(i, rule, known);
+    else this.#named[kind].set(value, this.#begin(i, rule));
   }
 
   #addCidr(i: number, rule: ClientRule): void {
@@ -131,23 +128,24 @@ export class RuleGroups {
     const tree = this.#tree(prefix.length);
     const around = this.groupAt(tree.leafAt(prefix));
     // The same prefix once more has its own leaf already.
-    const isSame = around !== null && this.#bits[around.number] === bits;
-    const group = isSame ? around : this.#begin("cidr", around);
-    if (!isSame) tree.put(prefix, bits, leafOf(group.number));
+    if (around !== null && this.#bits[around.number] === bits) return join(i, rule, around);
+    const group = this.#begin(i, rule, around);
+    tree.put(prefix, bits, leafOf(group.number));
     this.#bits[group.number] = bits;
-    this.#add(i, rule, group);
   }
 
-  #add(i: number, { member }: ClientRule, { rules, members }: RuleGroup): void {
-    rules.push(i);
-    if (!members.includes(member)) members.push(member);
-  }
-
-  #begin(kind: Kind, around: RuleGroup | null = null): RuleGroup {
-    const group = { number: this.#groups.length, kind, rules: [], members: [], around };
+  #begin(i: number, { match, member }: ClientRule, around: RuleGroup | null = null): RuleGroup {
+    // What an array has room for when something is put into an empty one is sixteen times what most need.
+    const group = { number: this.#groups.length, kind: match.kind, rules: [i], members: [member], around };
     this.#groups.push(group);
     return group;
   }
+}
+
+/** Adds a rule that looks for the same. */
+function join(i: number, { member }: ClientRule, { rules, members }: RuleGroup): void {
+  rules.push(i);
+  if (!members.includes(member)) members.push(member);
 }
 
 /** A leaf of the tree, by the number of the group whose prefix covers it; `groupOfLeaf` is its inverse. */

@@ -351,8 +351,7 @@ function joined(members: readonly LastingMember[]): Uint8Array {
   let at = 0;
   for (const { address } of members) {
     bytes[at++] = address.length;
-    bytes.set(address, at);
-    at += address.length;
+    for (let byte = 0; byte < address.length; byte++) bytes[at++] = address[byte]!;
   }
   return bytes;
 }

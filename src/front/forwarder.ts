@@ -6,7 +6,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { formatIp } from "../ip.ts";
-import { type BatchSocket } from "../sockets/batch_socket.ts";
+import type { BatchSocket } from "../sockets/batch_socket.ts";
 import { BATCH } from "../sockets/message_memory.ts";
 import type { Peer } from "../sockets/peer.ts";
 import { type Poller, READY, type StreamSockets } from "../sockets/stream_sockets.ts";

@@ -92,11 +92,13 @@ export class Arena {
   readonly #base: bigint;
   #end = 0;
 
+  /** Takes so many bytes. */
   constructor(size: number) {
     this.#buffer = new ArrayBuffer(size);
     this.#base = Deno.UnsafePointer.value(Deno.UnsafePointer.of(new Uint8Array(this.#buffer)));
   }
 
+  /** The next part, of slots of so many bytes. */
   part(slotSize: number): Part {
     const at = this.#end;
     this.#end += BATCH * slotSize;
@@ -106,12 +108,14 @@ export class Arena {
 
 /** `BATCH` slots of one kind. */
 export class Part {
+  /** All of it. */
   readonly view: DataView<ArrayBuffer>;
   readonly #buffer: ArrayBuffer;
   readonly #base: bigint;
   readonly #at: number;
   readonly #slotSize: number;
 
+  /** Of an arena that begins at `base`. */
   constructor(
     buffer: ArrayBuffer,
     base: bigint,
@@ -129,10 +133,12 @@ export class Part {
     return this.#base + BigInt(this.#at + slot * this.#slotSize);
   }
 
+  /** The bytes of a slot. */
   bytesOf(slot: number): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#buffer, this.#at + slot * this.#slotSize, this.#slotSize);
   }
 
+  /** All of it, by words. */
   words(): Uint32Array<ArrayBuffer> {
     return new Uint32Array(this.#buffer, this.#at, BATCH * this.#slotSize / 4);
   }

@@ -1,5 +1,5 @@
 /** @module Tests of what all states of health share: rules and sites, of whose members some are down. */
-import { deepEqual } from "node:assert/strict";
+import { deepEqual, ok } from "node:assert/strict";
 import { ClientMap } from "../../src/balance/client_map.ts";
 import { Lasting } from "../../src/balance/lasting.ts";
 import type { Candidate } from "../../src/balance/ranking.ts";
@@ -75,4 +75,26 @@ Deno.test("of sites as far away the one comes first whose first member that is u
   deepEqual(answered({ members, up: [0, 1, 2, 3] }), [0, 2, 1, 3]);
   deepEqual(answered({ members, up: [1, 2, 3] }), [1, 2, 3]);
   deepEqual(answered({ members, up: [0, 1] }), [0, 1]);
+});
+
+Deno.test("members at one place are one site, in the order in which members stand, however many places there are", () => {
+  const random = (i: number, below: number) => (Math.imul(i + 1, 0x9e3779b1) >>> 0) % below;
+  // A grid, on which many places share a coordinate; most of them stand for several members, some members for none.
+  const places = Array.from({ length: 3_000 }, (_, i) => ({
+    latitude: random(i % 40, 170_000_000) / 1e6 - 85,
+    longitude: random(1_000 + Math.floor(i / 40) % 60, 340_000_000) / 1e6 - 170,
+  }));
+  const members = places.map((place, index) => member(index, random(index, 10) === 0 ? null : place));
+  const due = new Map<string, number[]>();
+  for (const { index, place } of members) {
+    if (place === null) continue;
+    const key = `${place.latitude} ${place.longitude}`;
+    due.set(key, [...due.get(key) ?? [], index]);
+  }
+  const { sites } = new Lasting(members, []);
+  deepEqual(sites.map((site) => site.members), [...due.values()]);
+  for (const { z, members: [first] } of sites) {
+    ok(Math.abs(z - Math.sin(places[first!]!.latitude * Math.PI / 180)) < 1e-12);
+  }
+  deepEqual(new Lasting([], []).sites, []);
 });
