@@ -2,8 +2,8 @@
  * UDP sockets that receive and send up to 64 datagrams a call: `recvmmsg(2)` and `sendmmsg(2)` of Linux through the
  * foreign-function interface. What the datagrams say is none of this file's business.
  *
- * A socket receives into slots, and what is to be sent is queued: any number of datagrams, to any peers. Nothing is allocated for a datagram. A datagram that is made where the socket sends from
- * (`outgoing`) isn't copied.
+ * A socket receives into slots, and what is to be sent is queued: any number of datagrams, to any peers. Nothing is
+ * allocated for a datagram. A datagram that is made where the socket sends from (`outgoing`) isn't copied.
  *
  * ```ts ignore
  * for (let count = socket.receive(), slot = 0; slot < count; slot++) {
@@ -390,9 +390,9 @@ export class BatchSocket implements Disposable {
   }
 
   /**
-   * Takes a datagram, the first `length` of these bytes, to be sent by the next `flush`; a full queue is sent at once. Those of
-   * one size to one peer stay in their order.
-   * `peer` must live and stay as it is until then; of bytes that aren't `outgoing` a copy is sent.
+   * Takes a datagram, the first `length` of these bytes, to be sent by the next `flush`; a full queue is sent at once.
+   * `peer` must live and stay as it is until then; of bytes that aren't `outgoing` a copy is sent. Those of one size to one
+   * peer stay in their order.
    */
   queue(peer: Peer, bytes: Uint8Array, length: number = bytes.length): void {
     const slot = this.#queued;
@@ -471,13 +471,17 @@ export class BatchSocket implements Disposable {
       const count = this.#sendSome(joined.headersFrom(message), joined.count - message);
       message += count;
       if (count > 0) continue;
-      // It may be only where this one goes: packets of the way are shorter, or its device takes no checksums over.
-      this.#unjoined = REFUSED_BATCHES;
-      this.wasRefused = true;
-      for (let slot = joined.firstOf(message); slot >= 0; slot = joined.nextOf(slot)) {
+      const failed = this.#failed;
+      let datagrams = 0;
+      for (let slot = joined.firstOf(message); slot >= 0; slot = joined.nextOf(slot), datagrams++) {
         this.#sendEach(slot, slot + 1);
       }
       message++;
+      // Where none of them can be sent either, as to port 0, which anyone may ask from, it isn't for being joined.
+      if (this.#failed - failed === datagrams) continue;
+      // It may be only where this one goes: packets of the way are shorter, or its device makes no checksums.
+      this.#unjoined = REFUSED_BATCHES;
+      this.wasRefused = true;
     }
   }
 
