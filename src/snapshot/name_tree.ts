@@ -125,15 +125,27 @@ export class NameTree {
       this.#records.publish(entry + ENTRY.rrset, 0);
     }
     if (this.#records.get(entry + ENTRY.children) === 0) this.leave(entry, isNeeded);
+    // A wildcard with names below it is still there, and may have been all that the name above it was an apex for.
+    else if (zone !== 0) this.#forgetAbove(entry, isNeeded);
   }
 
   /** Has the name above one know that this one isn't there any more, and go as well where nothing needs it. */
   leave(entry: number, isNeeded: (entry: number, zone: number) => boolean): void {
-    const name = this.nameOf(entry);
-    const parent = name.length === 1 ? 0 : this.table.find(name.subarray(name[0]! + 1));
+    const parent = this.#parentOf(entry);
     if (parent === 0) return;
     this.#records.publish(parent + ENTRY.children, this.#records.get(parent + ENTRY.children) - 1);
     this.forget(parent, isNeeded);
+  }
+
+  #forgetAbove(entry: number, isNeeded: (entry: number, zone: number) => boolean): void {
+    const parent = this.#parentOf(entry);
+    if (parent !== 0) this.forget(parent, isNeeded);
+  }
+
+  /** 0 = there is none. */
+  #parentOf(entry: number): number {
+    const name = this.nameOf(entry);
+    return name.length === 1 ? 0 : this.table.find(name.subarray(name[0]! + 1));
   }
 
   /** The wire name of an entry. */

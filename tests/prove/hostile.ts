@@ -13,9 +13,9 @@ import { anySignal } from "../../src/any_signal.ts";
 import { raiseDescriptorLimit } from "../../src/node/descriptors.ts";
 import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts";
 import { type Flatness, ResidentMemory, SAMPLES } from "../resident_memory.ts";
-import { ATTACKS } from "./hostile/attacks.ts";
+import { type Attack, ATTACKS } from "./hostile/attacks.ts";
 import { GOOD_NAMES, Target } from "./hostile/target.ts";
-import { WellBehaved } from "./hostile/well_behaved.ts";
+import { WellBehavedThread } from "./hostile/well_behaved.ts";
 
 /** How a run differs from the full one. */
 export interface HostileOptions {
@@ -24,7 +24,7 @@ export interface HostileOptions {
   readonly perSecond: number;
   /** How long one attack goes on. */
   readonly attackMs: number;
-  /** Only attacks of whose names this is a part. */
+  /** Only attacks of whose names this is a part; `ALL_AT_ONCE` = nothing but that. */
   readonly only?: string;
   /** Whether the node's memory is judged. */
   readonly isMeasured?: boolean;
@@ -76,6 +76,7 @@ export function isSound({ load, unanswered, complaints, ended }: HostileReport):
 
 /** Attacks a node. */
 export async function hostile(options: HostileOptions): Promise<HostileReport> {
+  const turns = turnsOf(options.only ?? "");
   raiseDescriptorLimit(); // the attackers are of this process
   await using target = await Target.start(options);
   const { serve } = target;
@@ -89,41 +90,51 @@ export async function hostile(options: HostileOptions): Promise<HostileReport> {
     seconds: options.seconds,
   });
   const over = new AbortController();
-  const wellBehaved = new WellBehaved(target);
+  using wellBehaved = new WellBehavedThread({ dns: serve.dns, http: target.http });
   const others = [
-    wellBehaved.run(over.signal),
-    attackInTurn(target, options, over.signal),
+    attackInTurn(target, { ...options, turns }, over.signal),
     sampling(memory, options.seconds, over.signal),
   ];
   const report = await load.report();
   over.abort();
   await Promise.all(others);
-  // Whether it still turns is asked once more when nothing disturbs it.
-  await wellBehaved.askAll();
+  const { unanswered, slowest } = await wellBehaved.end();
   const asExpected = ended;
   return {
     load: report,
-    unanswered: wellBehaved.unanswered,
+    unanswered,
     complaints: serve.lines.filter((line) => line.includes('"level":"error"') || !line.startsWith("{")),
     ended: asExpected,
-    slowest: wellBehaved.slowest,
+    slowest,
     memory: memory.judge(),
   };
+}
+
+/** What is told of all attacks together. */
+const ALL_AT_ONCE = "all at once";
+
+/** Attacks that are made at once. */
+type Turn = readonly (readonly [what: string, attack: Attack])[];
+
+/** @throws {Error} where nothing is called so */
+function turnsOf(only: string): readonly Turn[] {
+  if (only === ALL_AT_ONCE) return [Object.entries(ATTACKS)];
+  const all = Object.entries(ATTACKS).filter(([what]) => what.includes(only));
+  if (all.length > 0) return [...all.map((attack) => [attack]), all];
+  throw new Error(`No attack has "${only}" in its name; there are: ${Object.keys(ATTACKS).join(", ")}`);
 }
 
 /** One attack after the other, then all at once, and so on. */
 async function attackInTurn(
   target: Target,
-  { attackMs, only = "", onProgress }: HostileOptions,
+  { turns, attackMs, onProgress }: HostileOptions & { readonly turns: readonly Turn[] },
   over: AbortSignal,
 ): Promise<void> {
-  const all = Object.entries(ATTACKS).filter(([what]) => what.includes(only));
-  const turns = [...all.map((attack) => [attack]), all];
   const startMs = performance.now();
   while (!over.aborted) {
     for (const attacks of turns) {
       if (over.aborted) return;
-      const what = attacks.length === 1 ? attacks[0]![0] : "all at once";
+      const what = attacks.length === 1 ? attacks[0]![0] : ALL_AT_ONCE;
       onProgress(`${((performance.now() - startMs) / 1000).toFixed(0).padStart(5)} s  ${what}`);
       const signal = anySignal([over, AbortSignal.timeout(attackMs)]);
       await Promise.all(attacks.map(([, attack]) => attack(target, signal)));

@@ -301,6 +301,21 @@ function* all(state: State, changes: readonly Change[], world: World): Generator
   for (const each of changes) yield* state.steps(each, world);
 }
 
+Deno.test("a wildcard that goes takes its zone along, also where there are names below the asterisk", () => {
+  const inner = "x.*.own.example.org";
+  for (const others of [[], ["own.example.org"], ["example.org"], ["*.example.org"]]) {
+    const state = new State();
+    const world = new World(state.declared);
+    const put = (domain: string) => state.make({ kind: "service", domain, pool: null, ttl: 30 }, world);
+    for (const domain of [inner, ...others, "*.own.example.org"]) put(domain);
+    assert.deepEqual(portrait(world), portrait(state.world()));
+    state.make({ kind: "noService", domain: "*.own.example.org" }, world);
+    assert.deepEqual(portrait(world), portrait(state.world()), `beside ${others}`);
+    state.make({ kind: "noService", domain: inner }, world);
+    assert.deepEqual(portrait(world), portrait(state.world()));
+  }
+});
+
 /** What a resolver is told that comes down to the inner one of two services label by label (RFC 9156). */
 const NESTED: readonly [question: string, answer: string][] = [
   ["d.example.org A", "NOERROR aa\nns example.org 30 SOA example.org 1"],
