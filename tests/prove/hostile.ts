@@ -15,7 +15,7 @@ import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts"
 import { type Flatness, ResidentMemory, SAMPLES } from "../resident_memory.ts";
 import { type Attack, ATTACKS } from "./hostile/attacks.ts";
 import { GOOD_NAMES, Target } from "./hostile/target.ts";
-import { WellBehavedThread } from "./hostile/well_behaved.ts";
+import { WellBehaved } from "./hostile/well_behaved.ts";
 
 /** How a run differs from the full one. */
 export interface HostileOptions {
@@ -90,22 +90,24 @@ export async function hostile(options: HostileOptions): Promise<HostileReport> {
     seconds: options.seconds,
   });
   const over = new AbortController();
-  using wellBehaved = new WellBehavedThread({ dns: serve.dns, http: target.http });
+  const wellBehaved = new WellBehaved(target);
   const others = [
+    wellBehaved.run(over.signal),
     attackInTurn(target, { ...options, turns }, over.signal),
     sampling(memory, options.seconds, over.signal),
   ];
   const report = await load.report();
   over.abort();
   await Promise.all(others);
-  const { unanswered, slowest } = await wellBehaved.end();
+  // Whether it still turns is asked once more when nothing disturbs it.
+  await wellBehaved.askAll();
   const asExpected = ended;
   return {
     load: report,
-    unanswered,
+    unanswered: wellBehaved.unanswered,
     complaints: serve.lines.filter((line) => line.includes('"level":"error"') || !line.startsWith("{")),
     ended: asExpected,
-    slowest,
+    slowest: wellBehaved.slowest,
     memory: memory.judge(),
   };
 }
