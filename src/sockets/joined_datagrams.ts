@@ -126,7 +126,8 @@ export class JoinedDatagrams {
   }
 
   #takes(message: number, size: number): boolean {
-    return this.#sizes[message] === size && size <= SEGMENT_MAX &&
+    // Segments of no bytes would be one empty datagram.
+    return this.#sizes[message] === size && size > 0 && size <= SEGMENT_MAX &&
       (this.#members[message]! + 1) * size <= MESSAGE_MAX;
   }
 

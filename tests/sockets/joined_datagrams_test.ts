@@ -100,6 +100,17 @@ Deno.test({
 });
 
 Deno.test({
+  name: "empty datagrams are as many as were queued",
+  ignore,
+  fn() {
+    using scene = new Scene();
+    for (const text of ["", "", "x", "y", ""]) scene.queue(text);
+    equal(scene.sender.flush(), 0);
+    deepEqual(scene.receivers[0]!.texts(5).toSorted(), ["", "", "", "x", "y"]);
+  },
+});
+
+Deno.test({
   name: "a peer gets them one by one, from the address of ours that was asked",
   ignore,
   fn() {
