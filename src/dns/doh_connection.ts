@@ -180,7 +180,7 @@ export class DohConnection implements StreamConnection {
       throw new DohFault(503, "Too many answers wait for their clients");
     }
     const message = await messageOf(request, path, (request) => this.#bodyOf(request));
-    if (turns.mustWait()) await turns.next();
+    if (turns.mustWait()) await turns.next(this.#underWay - 1);
     const size = exchange.answerMessage(message, this.#asker, scratch);
     if (size === 0) throw new DohFault(400, "The message is no DNS query");
     return scratch.slice(0, size);

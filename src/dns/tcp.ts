@@ -165,15 +165,15 @@ export class FramedConnection implements StreamConnection {
   async #answerWhole(): Promise<boolean> {
     const { turns } = this.#options;
     let at = 0;
-    while (this.#filled - at >= PREFIX) {
+    for (let answered = 0; this.#filled - at >= PREFIX; answered++) {
       const size = this.#input[at]! << 8 | this.#input[at + 1]!;
       if (this.#filled - at - PREFIX < size) {
         this.#input = withRoom(this.#input, PREFIX + size);
         break;
       }
       if (at === 0) this.#await("unread");
-      if (at === 0 ? turns.mustWait() : turns.isOver()) {
-        await turns.next();
+      if (at === 0 ? turns.mustWait() : turns.isOver(answered)) {
+        await turns.next(answered);
         if (this.#closed) return false;
       }
       const message = this.#input.subarray(at + PREFIX, at + PREFIX + size);

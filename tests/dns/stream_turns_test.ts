@@ -24,7 +24,7 @@ async function answer(
   await Promise.all(
     Array.from({ length: connections }, async (_, connection) => {
       for (let message = 0; message < messages; message++) {
-        if (turns.mustWait()) await turns.next();
+        if (turns.mustWait()) await turns.next(0);
         const untilMs = performance.now() + MESSAGE_MS;
         while (performance.now() < untilMs);
         order.push(connection);
@@ -101,4 +101,82 @@ Deno.test("a connection alone waits for nobody, and one that comes later goes on
   await turnEventLoop();
   await turnEventLoop();
   assert.equal(turns.mustWait(), false);
+});
+
+/** What connections that pipeline answer of what they have read at a time. */
+const PIPELINED = 25;
+
+/** A connection that has more and more to be answered; it reads so many messages at a time, until it is told that no more are wanted. */
+async function pipeline(
+  turns: StreamTurns,
+  messages: number,
+  onMessage: () => boolean,
+  messageMs: number = MESSAGE_MS,
+): Promise<void> {
+  for (let isWanted = true; isWanted;) {
+    await turnEventLoop(); // it reads
+    for (let answered = 0; answered < messages && isWanted; answered++) {
+      if (answered === 0 ? turns.mustWait() : turns.isOver(answered)) await turns.next(answered);
+      const untilMs = performance.now() + messageMs;
+      while (performance.now() < untilMs);
+      isWanted = onMessage();
+    }
+  }
+}
+
+Deno.test("who comes with one question goes before those who pipeline", async () => {
+  const turns = new StreamTurns();
+  let answered = 0;
+  let isAsked = false;
+  const pipelining = Array.from({ length: 40 }, () =>
+    pipeline(turns, PIPELINED, () => {
+      answered++;
+      return !isAsked;
+    }));
+  const between: number[] = [];
+  for (let question = 0; question < 5; question++) {
+    // When each has had its first few messages, most wait with the rest.
+    while (answered < 400 * (question + 1)) await turnEventLoop();
+    const before = answered;
+    await pipeline(turns, 1, () => false);
+    between.push(answered - before);
+  }
+  isAsked = true;
+  await Promise.all(pipelining);
+  // In one line it is what 40 others answer in a turn each.
+  assert(between.every((others) => others <= 40), `${between} messages of others before its own`);
+});
+
+Deno.test("however many come with something new, one of those who pipeline is served in each turn", async () => {
+  const turns = new StreamTurns();
+  const order: string[] = [];
+  const record = (what: string) => () => order.push(what) < 400;
+  await Promise.all([
+    ...Array.from({ length: 20 }, () => pipeline(turns, 1, record("new"))),
+    pipeline(turns, PIPELINED, record("rest")),
+  ]);
+  const rest = order.filter((what) => what === "rest").length;
+  assert(rest >= 400 / (2 * (MESSAGES_PER_TURN + 1)), `${rest} of ${order.length}`);
+});
+
+Deno.test("where another waits, a connection goes to the end of the line behind its first few messages", async () => {
+  const turns = new StreamTurns();
+  const order: number[] = [];
+  await Promise.all([
+    // The turn that all three come in is over when the other two do.
+    pipeline(turns, 1, () => false, 5),
+    ...[1, 2].map((connection) => {
+      let left = PIPELINED;
+      return pipeline(turns, PIPELINED, () => {
+        order.push(connection);
+        return --left > 0;
+      }, 0);
+    }),
+  ]);
+  const ninthOfFirst = order.indexOf(1, order.indexOf(1) + 8);
+  assert.equal(
+    order.slice(0, ninthOfFirst).filter((connection) => connection === 2).length,
+    8,
+    order.join(""),
+  );
 });

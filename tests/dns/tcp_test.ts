@@ -35,12 +35,16 @@ class Server implements AsyncDisposable {
   readonly address: SocketAddress;
   readonly #server: StreamServer<StreamSocket>;
 
-  constructor(limits: Partial<StreamLimits> = {}, hostname = "127.0.0.1") {
+  constructor(
+    limits: Partial<StreamLimits> = {},
+    hostname = "127.0.0.1",
+    turns: StreamTurns = new StreamTurns(),
+  ) {
     const listener = Deno.listen({ hostname, port: 0 });
     this.address = listener.addr;
     this.#server = serverOn(listener, exchangeOf(this.world), {
       limits: { ...ROOMY, ...limits },
-      turns: new StreamTurns(),
+      turns,
     });
   }
 
@@ -435,6 +439,30 @@ Deno.test("addresses of one IPv6 /64 are one client", async () => {
   assert.deepEqual(evicted, [hostnames[0]]);
   closed.resolve();
   await server.close(GRACE_MS);
+});
+
+Deno.test("with what is read first a connection goes before others, and after its first few messages behind them", async () => {
+  const calls: string[] = [];
+  class Turns extends StreamTurns {
+    override mustWait(): boolean {
+      return true;
+    }
+    override isOver(answered: number): boolean {
+      calls.push(`over? ${answered}`);
+      return answered === 2;
+    }
+    override next(answered: number): Promise<void> {
+      calls.push(`next ${answered}`);
+      return Promise.resolve();
+    }
+  }
+  await using server = new Server({}, "127.0.0.1", new Turns());
+  using client = await TcpClient.connect(server.address);
+  await client.write(framed(www(1), www(2), www(3), www(4)));
+  for (let id = 1; id <= 4; id++) assert.deepEqual(ids([await client.read()]), [id]);
+  await client.write(framed(www(5)));
+  assert.deepEqual(ids([await client.read()]), [5]);
+  assert.deepEqual(calls, ["next 0", "over? 1", "over? 2", "next 2", "over? 3", "next 0"]);
 });
 
 Deno.test("close() doesn't wait for a client that doesn't read", async () => {
