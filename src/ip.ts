@@ -148,6 +148,13 @@ export function isLoopback(bytes: Uint8Array): boolean {
     : bytes[15] === 1 && bytes.subarray(0, 15).every((b) => b === 0);
 }
 
+/** What of an address counts as one client: of an IPv6 address the first 64 bits, which is what one customer has (RFC 6177). */
+export function clientNetwork(address: string): string {
+  const bytes = parseIp(address.replace(/%.*$/, ""));
+  if (bytes === null || bytes.length === 4) return bytes ? formatIp(bytes) : address;
+  return formatIp(maskBits(bytes, 64));
+}
+
 /**
  * Whether the address (4 or 16 bytes) is one host's, on this network or another: a global or a private one.
  *

@@ -13,6 +13,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../clock.ts";
+import { clientNetwork } from "../ip.ts";
 import { scopesOf } from "../model/token.ts";
 import { StoreBusy } from "../store/database.ts";
 import type { Store } from "../store/store.ts";
@@ -29,7 +30,6 @@ import {
 } from "./access.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import { ApiProblem } from "./problem.ts";
-import { clientNetwork } from "./request_source.ts";
 
 /** What tokens are known from. */
 export interface KnownTokensOptions {

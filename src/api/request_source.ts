@@ -5,7 +5,6 @@
  * @module
  */
 import type { Context } from "hono";
-import { formatIp, parseIp } from "../ip.ts";
 import type { LaterAnswer } from "./shared_answer.ts";
 
 /** What the server tells the application of a request's connection. */
@@ -50,10 +49,3 @@ export function laterAnswerOf(c: Context): Promise<LaterAnswer> | null {
 }
 
 const LATER = "laterAnswer";
-
-/** Who counts as one client: a network of 64 bits is what one customer has (RFC 6177). */
-export function clientNetwork(address: string): string {
-  const bytes = parseIp(address.replace(/%.*$/, ""));
-  if (bytes === null || bytes.length === 4) return bytes ? formatIp(bytes) : address;
-  return bytes.subarray(0, 8).join(".");
-}

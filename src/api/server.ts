@@ -2,19 +2,19 @@
  * The sockets of the HTTP side: binds, accepts, and keeps the number of connections within bounds.
  *
  * Connecting needs no login, so a connection must not cost what DNS needs: there are so many in all and so many of
- * one client, and none waits for ever. Where all are taken, the one that has been idle for longest gives way, then the one
- * whose body doesn't come, so that silent clients keep no others out.
+ * one client, and none waits for ever. Where all are taken, one that is idle gives way, then one whose body doesn't come, so
+ * that silent clients keep no others out; among them those of clients with more than their share come first.
  *
  * @module
  */
 import type { Clock } from "../clock.ts";
 import { isOfOneConnection, listenFault, TCP_BACKLOG } from "../sockets/listening.ts";
 import { arrived, expectFree, ListenerControl } from "../sockets/listener_control.ts";
-import type { SocketAddress } from "../ip.ts";
+import { clientNetwork, type SocketAddress } from "../ip.ts";
+import { type PlaceLimits, Places } from "../sockets/places.ts";
 import { Stalled } from "../sockets/stalled.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { type App, givingWay, HttpConnection, type Patience } from "./http_connection.ts";
-import { clientNetwork } from "./request_source.ts";
 
 /** What `HttpServer.bind` needs. */
 export interface HttpServerOptions {
@@ -26,8 +26,8 @@ export interface HttpServerOptions {
   readonly tls: Certificate | null;
   /** Whether another process listens there, whose place this one takes: nothing is bound before `serve` then. */
   readonly beside?: boolean;
-  /** How many connections there may be. */
-  readonly limits: HttpLimits;
+  /** How many connections there may be; a client is an IPv4 address, or an IPv6 network of 64 bits. */
+  readonly limits: PlaceLimits;
   /** What is borne of clients; `PATIENCE` when left out. */
   readonly patience?: Patience;
   /** Hears of connections that can't be accepted. */
@@ -44,14 +44,6 @@ export interface Certificate {
   readonly cert: string;
   /** Not encrypted. */
   readonly key: string;
-}
-
-/** How many connections there may be at the same time. */
-export interface HttpLimits {
-  /** In all. */
-  readonly maxConnections: number;
-  /** Of one IPv4 address, or one IPv6 network of 64 bits. */
-  readonly maxConnectionsPerClient: number;
 }
 
 /** `evicted` = closed because another one came and all were taken; `failed` = it couldn't be accepted. */
@@ -87,8 +79,7 @@ export class HttpServer {
   #isSucceeded = false;
   #closed: Promise<void> | null = null;
   #app: App | null = null;
-  /** In the order in which they were last busy. */
-  readonly #connections = new Map<HttpConnection, string>();
+  readonly #connections: Places<HttpConnection>;
   readonly #stalled = new Stalled();
   readonly #closing = new AbortController();
   /** Of each listener so far. */
@@ -100,6 +91,7 @@ export class HttpServer {
     const { hostname, port } = (listener?.addr ?? options.address) as Deno.NetAddr;
     this.address = { hostname, port };
     this.#options = options;
+    this.#connections = new Places(options.limits);
     this.#listener = listener;
     this.#certificate = options.tls;
   }
@@ -177,7 +169,7 @@ export class HttpServer {
     this.#listener?.close();
     await Promise.all(this.#accepting);
     this.#control[Symbol.dispose]();
-    const all = [...this.#connections.keys()];
+    const all = [...this.#connections];
     for (const connection of all) {
       if (this.#isSucceeded) connection.leave();
       else connection.drain();
@@ -217,24 +209,17 @@ export class HttpServer {
   }
 
   #admit(socket: Deno.TcpConn | Deno.TlsConn, app: App): void {
-    const { limits, tls, patience = PATIENCE, log, observe } = this.#options;
+    const { tls, patience = PATIENCE, log, observe } = this.#options;
     const client = clientNetwork((socket.remoteAddr as Deno.NetAddr).hostname);
-    const own = [...this.#connections].filter(([, other]) => other === client).map(([connection]) =>
-      connection
-    );
-    const rivals = own.length >= limits.maxConnectionsPerClient
-      ? own
-      : this.#connections.size >= limits.maxConnections
-      ? [...this.#connections.keys()]
-      : null;
+    const rivals = this.#connections.rivals(client);
     if (rivals !== null) {
-      const yielding = givingWay(rivals);
+      const yielding = givingWay([...rivals]);
       if (!yielding) {
         observe?.("refused");
         return socket.close();
       }
       observe?.("evicted");
-      this.#connections.delete(yielding);
+      this.#connections.release(yielding);
       yielding.close();
     }
     observe?.("accepted");
@@ -243,16 +228,13 @@ export class HttpServer {
       scheme: tls ? "https" : "http",
       patience,
       log,
-      onRequest: () => {
-        // To the end of the order: it is the youngest now.
-        if (this.#connections.delete(connection)) this.#connections.set(connection, client);
-      },
+      onRequest: () => this.#connections.refresh(connection),
       onStalled: () => this.#stalled.end(socket),
     });
-    this.#connections.set(connection, client);
+    this.#connections.take(connection, client);
     connection.ended.then(() => {
       if (!connection.isHeld) this.#stalled.forget(socket);
-      this.#connections.delete(connection);
+      this.#connections.release(connection);
     });
   }
 

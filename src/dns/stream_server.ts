@@ -1,23 +1,20 @@
 /**
  * Accepts connections of one address, whatever is spoken on them, and keeps their number within bounds: so many in all
- * and so many of one client. Where all are taken the one that has been idle for longest gives way.
+ * and so many of one client. Where all are taken one that is idle gives way ({@linkcode Places}).
  *
  * @module
  */
-import { parseIp } from "../ip.ts";
+import { clientNetwork } from "../ip.ts";
 import { isOfOneConnection } from "../sockets/listening.ts";
+import { type PlaceLimits, Places } from "../sockets/places.ts";
 import { Stalled } from "../sockets/stalled.ts";
 import { COUNTER, type Cut, CUTS } from "./counters.ts";
 import { turnEventLoop } from "./event_loop.ts";
 import { type Exchange, NamedClient } from "./exchange.ts";
 import { STREAM_TRANSPORTS, type StreamTransport } from "./transport.ts";
 
-/** What a listener bears. */
-export interface StreamLimits {
-  /** Connections at the same time. */
-  readonly maxConnections: number;
-  /** Connections of one client at the same time: of an IPv4 address, or of an IPv6 /64. */
-  readonly maxConnectionsPerClient: number;
+/** What a listener bears. A client is an IPv4 address, or an IPv6 /64. */
+export interface StreamLimits extends PlaceLimits {
   /** Milliseconds without a whole query, or with an answer that isn't read, after which a connection is closed. */
   readonly idleTimeout: number;
   /** Milliseconds from connecting to the first byte, for a TLS handshake, and from a query's first byte to its last. */
@@ -87,9 +84,7 @@ export class StreamServer<Socket extends AdmissibleSocket> {
   readonly #transport: number;
   /** Those that are accepted from; one, but while a port is handed over. */
   readonly #accepting = new Map<StreamListener<Socket>, Promise<void>>();
-  /** With their clients, in the order in which they were last busy, as those of each client are. */
-  readonly #connections = new Map<StreamConnection, string>();
-  readonly #ofClients = new Map<string, Set<StreamConnection>>();
+  readonly #connections: Places<StreamConnection>;
   /** Those on which nothing was answered yet. */
   readonly #fresh = new Set<StreamConnection>();
   /** How connections end once they are answered; `null` = they stay. */
@@ -107,6 +102,7 @@ export class StreamServer<Socket extends AdmissibleSocket> {
   ) {
     this.#exchange = exchange;
     this.#options = options;
+    this.#connections = new Places(options.limits);
     this.#transport = STREAM_TRANSPORTS.indexOf(options.transport);
     this.add(listener);
   }
@@ -134,15 +130,15 @@ export class StreamServer<Socket extends AdmissibleSocket> {
   async close(graceMs: number, isSucceeded: boolean = false): Promise<void> {
     await Promise.all([...this.#accepting.keys()].map((listener) => this.retire(listener)));
     const ending = this.#ending = isSucceeded ? "leave" : "drain";
-    for (const connection of this.#connections.keys()) {
+    for (const connection of this.#connections) {
       if (!isSucceeded || !this.#fresh.has(connection)) connection[ending]();
     }
-    const ended = Promise.all([...this.#connections.keys()].map((connection) => connection.ended));
+    const ended = Promise.all([...this.#connections].map((connection) => connection.ended));
     let deadline: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise((resolve) => deadline = setTimeout(resolve, graceMs));
     await Promise.race([ended, late]);
     clearTimeout(deadline);
-    for (const connection of this.#connections.keys()) connection.close();
+    for (const connection of this.#connections) connection.close();
     this.#stalled[Symbol.dispose]();
   }
 
@@ -173,75 +169,46 @@ export class StreamServer<Socket extends AdmissibleSocket> {
     const { hostname } = socket.remoteAddr as Deno.NetAddr;
     this.#newcomer.text = hostname;
     if (this.#exchange.denies(this.#newcomer)) return socket.close();
-    const client = clientOf(hostname);
+    const client = clientNetwork(hostname);
     if (!this.#makeRoom(client)) {
       this.#exchange.count(COUNTER.tcpRefused);
       socket.close();
       return;
     }
     this.#exchange.count(COUNTER.connections + this.#transport);
-    let own = this.#ofClients.get(client);
-    if (!own) this.#ofClients.set(client, own = new Set());
     const connection = this.#options.serve(socket, {
       onAnswered: () => {
         this.#fresh.delete(connection);
         if (this.#ending) connection[this.#ending]();
-        // To the end of the order: it is the youngest now.
-        if (!this.#connections.delete(connection)) return;
-        this.#connections.set(connection, client);
-        own.delete(connection);
-        own.add(connection);
+        this.#connections.refresh(connection);
       },
       onStalled: () => this.#stalled.end(socket),
       onCut: (why) =>
         this.#exchange.count(COUNTER.streamCuts + this.#transport * CUTS.length + CUTS.indexOf(why)),
     });
-    this.#connections.set(connection, client);
-    own.add(connection);
+    this.#connections.take(connection, client);
     this.#fresh.add(connection);
     connection.ended.then(() => {
       this.#fresh.delete(connection);
       if (!connection.isHeld) this.#stalled.forget(socket);
-      this.#release(connection);
+      this.#connections.release(connection);
     });
   }
 
   /**
-   * Whether there is a place for one more of this client. Where all are taken, its own or all there are, the one that
-   * has been idle for longest gives way, so that silent clients shut none out (RFC 7766 §6.2.3 lets a server close
-   * idle connections whenever it must).
+   * Whether there is a place for one more of this client; one that is idle may have given way, so that silent clients shut none out
+   * (RFC 7766 §6.2.3 lets a server close idle connections whenever it must).
    */
   #makeRoom(client: string): boolean {
-    const { maxConnections, maxConnectionsPerClient } = this.#options.limits;
-    const own = this.#ofClients.get(client);
-    const rivals = own && own.size >= maxConnectionsPerClient
-      ? own
-      : this.#connections.size >= maxConnections
-      ? this.#connections.keys()
-      : null;
+    const rivals = this.#connections.rivals(client);
     if (rivals === null) return true;
     for (const connection of rivals) {
       if (!connection.isIdle) continue;
       this.#exchange.count(COUNTER.tcpEvicted);
-      this.#release(connection);
+      this.#connections.release(connection);
       connection.close();
       return true;
     }
     return false;
   }
-
-  #release(connection: StreamConnection): void {
-    const client = this.#connections.get(connection);
-    if (client === undefined) return;
-    this.#connections.delete(connection);
-    const own = this.#ofClients.get(client)!;
-    own.delete(connection);
-    if (own.size === 0) this.#ofClients.delete(client);
-  }
-}
-
-/** As what a client is counted: who has an IPv6 address has all of its /64 (RFC 4291 §2.5.4). */
-function clientOf(hostname: string): string {
-  const bytes = parseIp(hostname);
-  return bytes?.length === 16 ? bytes.subarray(0, 8).toHex() : hostname;
 }

@@ -69,8 +69,9 @@ class Client implements Disposable {
     this.#socket = socket;
   }
 
-  static async connect({ served }: Served): Promise<Client> {
-    return new Client(await Deno.connect(served.address));
+  /** @param hostname where a server on all addresses is asked, and so the client's own address */
+  static async connect({ served }: Served, hostname: string = served.address.hostname): Promise<Client> {
+    return new Client(await Deno.connect({ ...served.address, hostname }));
   }
 
   async send(text: string): Promise<void> {
@@ -385,6 +386,27 @@ Deno.test("where all connections are busy one whose body doesn't come gives way"
   match(await third.until(/whole/), /200 OK/);
   await first.rest();
   deepEqual(served.fates, ["accepted", "accepted", "evicted", "accepted"]);
+});
+
+Deno.test("a client with more than its share of the connections loses one, another its only one not", async () => {
+  await using served = server({
+    address: { hostname: "::", port: 0 },
+    limits: { maxConnections: 3, maxConnectionsPerClient: 3 },
+  });
+  const ask = async (client: Client) => {
+    await client.send(`GET /here HTTP/1.1\r\n${HOST}\r\n`);
+    match(await client.until(/here/), /200 OK/);
+  };
+  using only = await Client.connect(served, "::1");
+  await untilEqual(() => served.fates.length, 1);
+  using busy = await Client.connect(served, "127.0.0.1");
+  await untilEqual(() => served.fates.length, 2);
+  using silent = await Client.connect(served, "127.0.0.1");
+  await untilEqual(() => served.fates.length, 3);
+  await ask(busy);
+  using third = await Client.connect(served, "127.0.0.1");
+  equal(await silent.rest(), "");
+  for (const client of [only, busy, third]) await ask(client);
 });
 
 function bodiesOf(answers: string): string[] {

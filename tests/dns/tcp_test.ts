@@ -497,6 +497,26 @@ Deno.test("where all connections are taken the one that was idle for longest giv
   assert.equal(server.count(COUNTER.tcpRefused), 0);
 });
 
+Deno.test("a client with more than its share of the connections loses one, another its only one not", async () => {
+  await using server = new Server({ maxConnections: 3 }, "::");
+  const connect = (hostname: string) => TcpClient.connect({ ...server.address, hostname });
+  const accepted = async (count: number) => {
+    while (server.count(COUNTER.connections) < count) await turnEventLoop();
+  };
+  using only = await connect("::1");
+  await accepted(1);
+  using first = await connect("127.0.0.1");
+  await accepted(2);
+  using second = await connect("127.0.0.1");
+  using third = await connect("127.0.0.1");
+  assert.equal(await first.read(), null);
+  for (const client of [only, second, third]) {
+    await client.write(framed(www(1)));
+    assert.deepEqual(ids([await client.read()]), [1]);
+  }
+  assert.equal(server.count(COUNTER.tcpEvicted), 1);
+});
+
 Deno.test("where all connections are busy a newcomer is closed at once", async () => {
   const written = Promise.withResolvers<void>();
   const closed: number[] = [];

@@ -32,7 +32,7 @@ const shape = {
       ),
       maxConnections: integer("maxConnections", 1, 65_535).default(256).meta({
         description:
-          "Connections at the same time; when all are taken, the longest-idle one is closed for a new one",
+          "Connections at the same time; when all are taken, an idle one is closed for a new one, of the clients with more than their share first",
         examples: [256],
       }),
       maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(64).meta({

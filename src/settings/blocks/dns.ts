@@ -90,7 +90,7 @@ const shape = {
         mapping({
           maxConnections: integer("maxConnections", 1, 65_535).default(1024).meta({
             description:
-              "Open TCP connections at most; when all are taken, the longest-idle one is closed for a new one",
+              "Open TCP connections at most; when all are taken, an idle one is closed for a new one, of the clients with more than their share first",
             examples: [1024],
           }),
           maxConnectionsPerClient: integer("maxConnectionsPerClient", 1, 65_535).default(128).meta({
