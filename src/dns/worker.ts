@@ -117,11 +117,11 @@ const REPORT_INTERVAL_MS = 100;
 /**
  * How much the thread of streams gives way to those of UDP on a processor that they share. A UDP worker that shared its
  * processor with 1,024 pipelining connections waited 0.3–4.7 ms for each of its slices among equals, 0.1–0.4 ms at 5 steps
- * and 0.02–0.09 ms at 10 (`schedstat`, a busy machine of two cores, 2026-11). A tenth of a processor is left to streams
- * under any load of UDP and of other programs; at 19 steps it would be 1.4 %, and an answer over TCP took 5 s where others
- * kept both processors busy.
+ * and 0.02–0.09 ms at 10 (`schedstat`, a busy machine of two cores, 2026-11). A quarter of a processor is left to streams
+ * beside one busy thread of UDP, and less beside other programs: at 10 steps, a tenth, an answer over TCP took 5 s where
+ * five threads kept both processors busy and thousands of connections came.
  */
-const STREAM_NICENESS = 10;
+const STREAM_NICENESS = 5;
 /**
  * A slice of a worker of UDP, as long as a thousand answers take. On a processor with three other busy threads it waited 24 µs for each of its
  * slices instead of 41 µs (`schedstat`, 2026-11), and answers came within 0.2 ms instead of 0.5 ms.
