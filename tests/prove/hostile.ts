@@ -9,11 +9,11 @@
  *
  * @module
  */
-import { anySignal } from "../../src/any_signal.ts";
 import { raiseDescriptorLimit } from "../../src/node/descriptors.ts";
 import { DnsLoad, isFlawless, type LoadReport, printLoad } from "../dns_load.ts";
 import { type Flatness, ResidentMemory, SAMPLES } from "../resident_memory.ts";
-import { type Attack, ATTACKS } from "./hostile/attacks.ts";
+import type { AttackersOrder, AttackersReport } from "./hostile/attackers.ts";
+import { ATTACKS, type Victim } from "./hostile/attacks.ts";
 import { GOOD_NAMES, Target } from "./hostile/target.ts";
 import { WellBehaved } from "./hostile/well_behaved.ts";
 
@@ -34,6 +34,8 @@ export interface HostileOptions {
 /** What came of it. */
 export interface HostileReport {
   readonly load: LoadReport;
+  /** How often something was done to the node: connections opened, packets and requests sent, a batch counting once. */
+  readonly attacks: number;
   /** A line for each call of a well-behaved client that wasn't answered as it should be. */
   readonly unanswered: readonly string[];
   /** Lines of the log that tell of an error. */
@@ -55,8 +57,9 @@ export async function prove([minutes = "20", perSecond = "20000", only = ""]: st
     isMeasured: true,
     onProgress: (line) => console.log(line),
   });
-  const { load, unanswered, complaints, ended, slowest, memory } = report;
+  const { load, attacks, unanswered, complaints, ended, slowest, memory } = report;
   printLoad(load);
+  console.log(`attacks            ${attacks}`);
   console.log(
     `slowest answers    ${slowest.tcpMs.toFixed(0)} ms over TCP, ${slowest.httpMs.toFixed(0)} ms over HTTP`,
   );
@@ -79,7 +82,8 @@ export async function hostile(options: HostileOptions): Promise<HostileReport> {
   const turns = turnsOf(options.only ?? "");
   raiseDescriptorLimit(); // the attackers are of this process
   await using target = await Target.start(options);
-  const { serve } = target;
+  const { serve, http } = target;
+  using attackers = await Attackers.start({ dns: serve.dns, http, api: serve.api, pid: serve.pid });
   const memory = new ResidentMemory(serve.pid);
   let ended: string | null = null;
   serve.ended().then(({ code, signal }) => ended ??= signal ?? `ended with ${code}`);
@@ -93,7 +97,7 @@ export async function hostile(options: HostileOptions): Promise<HostileReport> {
   const wellBehaved = new WellBehaved(target);
   const others = [
     wellBehaved.run(over.signal),
-    attackInTurn(target, { ...options, turns }, over.signal),
+    attackInTurn(attackers, { ...options, turns }, over.signal),
     sampling(memory, options.seconds, over.signal),
   ];
   const report = await load.report();
@@ -102,8 +106,10 @@ export async function hostile(options: HostileOptions): Promise<HostileReport> {
   // Whether it still turns is asked once more when nothing disturbs it.
   await wellBehaved.askAll();
   const asExpected = ended;
+  for (const l of serve.lines) if (l.includes('streams":')) console.log(l);
   return {
     load: report,
+    attacks: attackers.made,
     unanswered: wellBehaved.unanswered,
     complaints: serve.lines.filter((line) => line.includes('"level":"error"') || !line.startsWith("{")),
     ended: asExpected,
@@ -115,32 +121,80 @@ export async function hostile(options: HostileOptions): Promise<HostileReport> {
 /** What is told of all attacks together. */
 const ALL_AT_ONCE = "all at once";
 
-/** Attacks that are made at once. */
-type Turn = readonly (readonly [what: string, attack: Attack])[];
+/** Names of attacks that are made at once. */
+type Turn = readonly string[];
 
 /** @throws {Error} where nothing is called so */
 function turnsOf(only: string): readonly Turn[] {
-  if (only === ALL_AT_ONCE) return [Object.entries(ATTACKS)];
-  const all = Object.entries(ATTACKS).filter(([what]) => what.includes(only));
-  if (all.length > 0) return [...all.map((attack) => [attack]), all];
-  throw new Error(`No attack has "${only}" in its name; there are: ${Object.keys(ATTACKS).join(", ")}`);
+  const names = Object.keys(ATTACKS);
+  if (only === ALL_AT_ONCE) return [names];
+  const all = names.filter((name) => name.includes(only));
+  if (all.length > 0) return [...all.map((name) => [name]), all];
+  throw new Error(`No attack has "${only}" in its name; there are: ${names.join(", ")}`);
 }
 
 /** One attack after the other, then all at once, and so on. */
 async function attackInTurn(
-  target: Target,
+  attackers: Attackers,
   { turns, attackMs, onProgress }: HostileOptions & { readonly turns: readonly Turn[] },
   over: AbortSignal,
 ): Promise<void> {
   const startMs = performance.now();
+  over.addEventListener("abort", () => attackers.end());
   while (!over.aborted) {
     for (const attacks of turns) {
       if (over.aborted) return;
-      const what = attacks.length === 1 ? attacks[0]![0] : ALL_AT_ONCE;
+      const what = attacks.length === 1 ? attacks[0]! : ALL_AT_ONCE;
       onProgress(`${((performance.now() - startMs) / 1000).toFixed(0).padStart(5)} s  ${what}`);
-      const signal = anySignal([over, AbortSignal.timeout(attackMs)]);
-      await Promise.all(attacks.map(([, attack]) => attack(target, signal)));
+      await attackers.make(attacks, attackMs);
     }
+  }
+}
+
+/** The thread of those who attack. */
+class Attackers implements Disposable {
+  /** How often something was done so far. */
+  made = 0;
+  readonly #victim: Victim;
+  readonly #worker = new Worker(new URL("./hostile/attackers.ts", import.meta.url), { type: "module" });
+  #reported = Promise.withResolvers<AttackersReport>();
+
+  private constructor(victim: Victim) {
+    this.#victim = victim;
+    this.#worker.onmessage = ({ data: report }: MessageEvent<AttackersReport>) => {
+      const { resolve } = this.#reported;
+      this.#reported = Promise.withResolvers();
+      resolve(report);
+    };
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#reported.reject(new Error(event.message));
+    };
+  }
+
+  /** Starts it. */
+  static async start(victim: Victim): Promise<Attackers> {
+    using stack = new DisposableStack();
+    const attackers = stack.use(new Attackers(victim));
+    await attackers.#reported.promise;
+    stack.move();
+    return attackers;
+  }
+
+  /** Makes attacks at once, for so long, or until `end`. */
+  async make(attacks: readonly string[], ms: number): Promise<void> {
+    const ended = this.#reported.promise;
+    this.#worker.postMessage({ victim: this.#victim, attacks, ms } satisfies AttackersOrder);
+    this.made += (await ended)?.made ?? 0;
+  }
+
+  /** Ends attacks that are under way, for good. */
+  end(): void {
+    this.#worker.postMessage(null satisfies AttackersOrder);
+  }
+
+  [Symbol.dispose](): void {
+    this.#worker.terminate();
   }
 }
 

@@ -8,33 +8,46 @@ import { query } from "../../dns/packets.ts";
 import { framed } from "../../dns/clients.ts";
 import { Mutator } from "../../dns/mutate.ts";
 import { RawConnections } from "./raw_connections.ts";
-import { HASHED_NAME, type Target } from "./target.ts";
+import type { SocketAddress } from "../../../src/ip.ts";
+import { HASHED_NAME } from "./target.ts";
 
-/** One attack; it ends soon after the signal and leaves nothing open. */
-export type Attack = (target: Target, signal: AbortSignal) => Promise<void>;
+/** What is attacked, as far as attackers know it. */
+export interface Victim {
+  /** Where it answers DNS. */
+  readonly dns: SocketAddress;
+  /** Where it listens for HTTP. */
+  readonly http: SocketAddress;
+  /** URL of its API. */
+  readonly api: string;
+  /** Id of its process. */
+  readonly pid: number;
+}
+
+/** One attack; it ends soon after the signal and leaves nothing open. How often it was made. */
+export type Attack = (victim: Victim, signal: AbortSignal) => Promise<number>;
 
 /** Addresses that attackers have, beside the one of well-behaved clients. */
 const ATTACKERS = Array.from({ length: 32 }, (_, i) => `127.0.1.${i + 1}`);
 
 /** All of them, by what they do. */
 export const ATTACKS: Readonly<Record<string, Attack>> = {
-  "no query first on TCP, then much": rounds(200, ({ serve }) => {
+  "no query first on TCP, then much": rounds(200, ({ dns }) => {
     using connections = new RawConnections();
     const noQuery = query("www.example.org", "A").with(2, 0x80);
     for (const from of ATTACKERS) {
-      const fd = connections.connect(from, serve.dns);
+      const fd = connections.connect(from, dns);
       connections.send(fd, joined(framed(noQuery), new Uint8Array(4096)));
     }
   }),
-  "frames of length 0, 65,535 and none, then a reset": rounds(100, ({ serve }) => {
+  "frames of length 0, 65,535 and none, then a reset": rounds(100, ({ dns }) => {
     using connections = new RawConnections();
     for (const [i, from] of ATTACKERS.entries()) {
-      const fd = connections.connect(from, serve.dns);
+      const fd = connections.connect(from, dns);
       connections.send(fd, [new Uint8Array(2), new Uint8Array(65_537).fill(255), new Uint8Array(1)][i % 3]!);
       connections.reset(fd);
     }
   }),
-  "idle DNS connections": held(({ serve }, connections) => hold(connections, serve.dns, 40)),
+  "idle DNS connections": held(({ dns }, connections) => hold(connections, dns, 40)),
   "idle HTTP connections": held(({ http }, connections) => hold(connections, http, 40)),
   "half a head over HTTP": held(({ http }, connections) => {
     for (const fd of hold(connections, http, 20)) {
@@ -46,32 +59,34 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
       `Content-Length: 1000\r\n\r\n{"name":`;
     for (const fd of hold(connections, http, 20)) connections.send(fd, ascii(head));
   }),
-  "asking over TCP and never reading": held(({ serve }, connections) => {
+  "asking over TCP and never reading": held(({ dns }, connections) => {
     const questions = framed(...Array.from({ length: 500 }, () => query("s1.example.org", "A")));
-    const fds = hold(connections, serve.dns, 8);
+    const fds = hold(connections, dns, 8);
     return () => {
       for (const fd of fds) connections.send(fd, questions);
     };
   }),
-  "mutated packets over UDP": async ({ serve }, signal) => {
+  "mutated packets over UDP": async ({ dns }, signal) => {
     const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
     const mutator = new Mutator(crypto.getRandomValues(new Uint32Array(1))[0]!);
-    const to = { transport: "udp" as const, ...serve.dns };
-    await every(5, signal, async () => {
+    const to = { transport: "udp" as const, ...dns };
+    const made = await every(5, signal, async () => {
       for (let i = 0; i < 5; i++) await socket.send(mutator.next(), to).catch(() => {}); // refused: an earlier one
     });
     socket.close();
+    return made;
   },
-  "a new client's subnet in each query for a hash": async ({ serve }, signal) => {
+  "a new client's subnet in each query for a hash": async ({ dns }, signal) => {
     const socket = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
-    const to = { transport: "udp" as const, ...serve.dns };
-    await every(5, signal, async () => {
+    const to = { transport: "udp" as const, ...dns };
+    const made = await every(5, signal, async () => {
       const hex = [...crypto.getRandomValues(new Uint16Array(3))].map((group) => group.toString(16)).join(
         ":",
       );
       await socket.send(query(HASHED_NAME, "A", { ecs: `2001:${hex}::/56` }), to);
     });
     socket.close();
+    return made;
   },
   "90,000 unknown keys": http(({ api }, signal) => {
     const keys = Array.from({ length: 90_000 }, (_, i) => `"k${i}":0`).join();
@@ -86,40 +101,38 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
     const soon = anySignal([signal, AbortSignal.timeout(20)]);
     return post(`${api}/apply?dryRun=true`, `pools:\n${pools}`, "application/yaml", soon);
   }),
-  "signals": async ({ serve }, signal) => {
+  "signals": ({ pid }, signal) => {
     const signals = ["SIGHUP", "SIGUSR1", "SIGHUP", "SIGUSR2"] as const;
-    for (let i = 0; !signal.aborted; i++) {
-      serve.kill(signals[i % signals.length]!);
-      await pause(500, signal);
-    }
+    let sent = 0;
+    return every(500, signal, () => Promise.resolve(Deno.kill(pid, signals[sent++ % signals.length]!)));
   },
 };
 
 /** Does the same again and again. */
-function rounds(everyMs: number, round: (target: Target) => void): Attack {
-  return (target, signal) => every(everyMs, signal, () => Promise.resolve(round(target)));
+function rounds(everyMs: number, round: (victim: Victim) => void): Attack {
+  return (victim, signal) => every(everyMs, signal, () => Promise.resolve(round(victim)));
 }
 
 /** Opens connections, keeps at it while it may, and closes them at the end. */
-function held(open: (target: Target, connections: RawConnections) => (() => void) | unknown): Attack {
-  return async (target, signal) => {
+function held(open: (victim: Victim, connections: RawConnections) => (() => void) | unknown): Attack {
+  return async (victim, signal) => {
     using connections = new RawConnections();
-    const goOn = open(target, connections);
-    await every(100, signal, () => Promise.resolve(typeof goOn === "function" ? goOn() : undefined));
+    const goOn = open(victim, connections);
+    return await every(100, signal, () => Promise.resolve(typeof goOn === "function" ? goOn() : undefined));
   };
 }
 
 /** Connects from each attacker's address as often as wanted. */
 function hold(
   connections: RawConnections,
-  to: { readonly hostname: string; readonly port: number },
+  to: SocketAddress,
   each: number,
 ): number[] {
   return ATTACKERS.flatMap((from) => Array.from({ length: each }, () => connections.connect(from, to)));
 }
 
-function http(request: (serve: Target["serve"], signal: AbortSignal) => Promise<void>): Attack {
-  return (target, signal) => every(1000, signal, () => request(target.serve, signal));
+function http(request: (victim: Victim, signal: AbortSignal) => Promise<void>): Attack {
+  return (victim, signal) => every(1000, signal, () => request(victim, signal));
 }
 
 /** What is answered is the node's business; that the next well-behaved call is answered, too, is the proof's. */
@@ -132,11 +145,14 @@ async function post(url: string, body: string, type: string, signal: AbortSignal
   }
 }
 
-async function every(ms: number, signal: AbortSignal, act: () => Promise<unknown>): Promise<void> {
-  while (!signal.aborted) {
+/** @returns how often it was done */
+async function every(ms: number, signal: AbortSignal, act: () => Promise<unknown>): Promise<number> {
+  let done = 0;
+  for (; !signal.aborted; done++) {
     await act();
     await pause(ms, signal);
   }
+  return done;
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
