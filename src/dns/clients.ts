@@ -18,7 +18,7 @@ import { Lasting, type LastingMember } from "../balance/lasting.ts";
 import { MapFile } from "../geo/map_file_table.ts";
 import { Mmdb } from "../geo/mmdb.ts";
 import { NamedMembers } from "../balance/named_members.ts";
-import { type Candidate, type PlainCandidate, rankGroups } from "../balance/ranking.ts";
+import { type Candidate, type PlainCandidate, rankEqual, rankGroups } from "../balance/ranking.ts";
 import { Trie } from "../balance/trie.ts";
 import { ALGORITHMS } from "../model/model.ts";
 import type { Family } from "../ip.ts";
@@ -648,7 +648,10 @@ export class Clients {
     const algorithm = algorithmOf(this.#records, list);
     switch (ALGORITHMS[algorithm]) {
       case "geoip":
-        return { kind: "nearest" };
+        // Who stands at one place is as near as the others to everyone; a fence tells those apart whose place is known.
+        return isGeofenced(this.#records, list) || areApart(candidates)
+          ? { kind: "nearest" }
+          : { kind: "alike", ranking: rankEqual(candidates) };
       case "map-file":
         return { kind: "mapped" };
       case "hash":
@@ -696,3 +699,11 @@ const GO_BY_ADDRESS: readonly string[] = ["map-file", "hash"];
 const HEAD_WORDS = 5;
 /** Members whose state fits into a character. */
 const BITS_IN_CHARACTER = 15;
+
+/** Whether candidates don't all stand at one place, or all at none. */
+function areApart(candidates: readonly Candidate[]): boolean {
+  const first = candidates[0]?.place;
+  return candidates.some(({ place }) =>
+    place?.latitude !== first?.latitude || place?.longitude !== first?.longitude
+  );
+}

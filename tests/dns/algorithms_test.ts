@@ -8,7 +8,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { compileMapFile } from "../../src/geo/map_file_table.ts";
 import { ALGORITHMS } from "../../src/model/model.ts";
 import { EMPTY_GEO_DATA, type GeoData } from "../../src/geo/geo_data.ts";
-import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
+import { flatRecord, type MmdbValue, writeMmdb } from "../geo/mmdb_writer.ts";
 import { addresses, query, show } from "./packets.ts";
 import { World } from "./world.ts";
 
@@ -508,6 +508,39 @@ Deno.test("the scope is as wide as the decision, and 0 where nothing varies", ()
   deepEqual(scope(alone, "10.2.3.0/24"), { source: 24, scope: 0 });
   const deaf = poolOf(SITES, { algorithm: "geoip", maxAnswers: 1 }, { ecs: false });
   deepEqual(scope(deaf, "10.2.3.0/24"), { source: 24, scope: 0 }, "the service doesn't look at it");
+});
+
+Deno.test("geoip: where those that are up stand at one place the scope is 0, however many places clients have", () => {
+  const networks = Array.from({ length: 2_000 }, (_, i): [string, MmdbValue] => [
+    `10.${i >> 8}.${i & 255}.0/24`,
+    flatRecord({ latitude: i % 90, longitude: i % 180 }),
+  ]);
+  const geoData = { ...GEO_DATA, edition: 2, city: [shared(writeMmdb({ networks }))] };
+  const scopes = (members: Fields["members"], fields: Fields, down: readonly string[]) => {
+    const world = new World({
+      pools: [{ name: "web", algorithm: "geoip", ...fields, members: members! }],
+      services: { "www.example": "web" },
+      geoData,
+    });
+    world.health(Object.fromEntries(down.map((address) => [address, false])));
+    const scopeOf = (ecs: string) => {
+      const text = show(world.ask(query("www.example", "A", { ecs })));
+      return Number.parseInt(/ 8:0001..(..)/.exec(text)![1]!, 16);
+    };
+    return ["10.3.7.0/24", "10.1.200.0/24", "192.0.2.0/24"].map(scopeOf);
+  };
+  const [frankfurt, singapore] = SITES;
+  const both = [frankfurt!, { ipAddress: "192.0.2.4", ...FRANKFURT }, singapore!];
+  const isNone = (scopes: readonly number[]) => scopes.every((scope) => scope === 0);
+  ok(isNone(scopes(both, {}, ["192.0.2.2"])));
+  ok(isNone(scopes(PLAIN, {}, [])), "no place is known");
+  ok(!isNone(scopes(both, {}, [])));
+  for (const elsewhere of [{ latitude: -50.1 }, { longitude: -8.7 }]) {
+    const members = [frankfurt!, { ...both[1]!, ...elsewhere }];
+    ok(!isNone(scopes(members, { maxAnswers: 1 }, [])), JSON.stringify(elsewhere));
+  }
+  ok(!isNone(scopes([...both, "192.0.2.3"], {}, ["192.0.2.2"])), "one whose place is unknown comes last");
+  ok(!isNone(scopes(both, { geofence: true }, ["192.0.2.2"])), "a fence is for those whose place is known");
 });
 
 Deno.test("a pool with fewer healthy members than minHealthy counts as down", () => {

@@ -17,6 +17,7 @@ import type { MemberView } from "../../src/health/node_health.ts";
 import { UNKNOWN_VERDICT } from "../../src/health/verdict.ts";
 import { parseIp, parsePrefix } from "../../src/ip.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
+import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { typeNumber } from "../../src/wire/record_type.ts";
 import { parseZoneFile } from "../../src/wire/zone_file.ts";
 import { compareStates } from "../prove/explain.ts";
@@ -183,6 +184,21 @@ Deno.test("a map file is explained by the line that covers the client, or by its
   equal(textsOf(unmapped, "client").at(-1), "no line of the map file covers it");
   const without = explain(worldOf(pool), "www.example.com");
   equal(textsOf(without, "client").at(-1), "no map file is in effect (mapFile.path)");
+});
+
+Deno.test("a geofence is told where all members stand at one place, too", () => {
+  const place = { latitude: 50.1, longitude: 8.7 };
+  const bytes = writeMmdb({ networks: [["192.0.2.0/24", flatRecord({ latitude: 1.35, longitude: 103.8 })]] });
+  const city = new SharedArrayBuffer(bytes.length);
+  new Uint8Array(city).set(bytes);
+  const members = web().pools[0]!.members.map((member) => ({ ...member, ...place }));
+  const pool = web({ algorithm: "geoip", geofence: true, members });
+  const world = worldOf({
+    ...pool,
+    geoData: { ...EMPTY_GEO_DATA, edition: 1, city: [city], extents: [null] },
+  });
+  const told = explain(world, "www.example.com").steps.map(({ text }) => text);
+  ok(told.some((text) => text.startsWith("geofence (nearest site)")), told.join("\n"));
 });
 
 Deno.test("a pool that goes by places says so when there is no database", () => {
