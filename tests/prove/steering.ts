@@ -24,7 +24,9 @@ export async function prove([models = "5000", first = "1"]: string[]): Promise<b
   console.log(
     `scopes             ${inProcess.scopes} held against ${inProcess.neighbours} addresses in them`,
   );
-  console.log(`could be wider     ${inProcess.narrow} (as far as samples show)`);
+  console.log(
+    `could be wider     ${inProcess.narrow} (by the oracle, at every address where something known begins or ends)`,
+  );
   tell(inProcess.disagreements);
   const wire = await compareOnWire({ first: range.first, count: Math.ceil(range.count / WIRE_SHARE) });
   console.log(

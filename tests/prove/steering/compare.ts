@@ -259,7 +259,7 @@ class Comparing {
       if (here !== beside) return `scope ${ecs.scope} is too wide by hash: ${formatIp(other)}`;
     }
     const isNarrow = ecs.scope > 0 && !verdict.isHashed &&
-      this.#within(maskBits(bytes, ecs.scope - 1), ecs.scope - 1)
+      this.#turningPoints(maskBits(bytes, ecs.scope - 1), ecs.scope - 1)
         .every((other) => this.#keyOf(this.#oracle.decide(family, other)) === key);
     if (isNarrow) this.#comparison.narrow++;
     return null;
@@ -295,22 +295,46 @@ class Comparing {
   /** Addresses in a prefix: its ends, random ones, and the first of whatever lies in it. */
   #within(address: Uint8Array, bits: number): Uint8Array[] {
     const first = maskBits(address, bits);
-    const fill = (make: () => number) =>
-      first.map((byte, i) => byte | make() & (0xff >> Math.max(0, Math.min(8, bits - i * 8))));
-    const inside = (other: Uint8Array) =>
+    const random = () => first.map((byte, i) => byte | this.#random.below(256) & restOf(bits, i));
+    return [
+      lastOf(address, bits),
+      ...this.#random.times(NEIGHBOURS, random),
+      ...this.#turningPoints(address, bits),
+    ];
+  }
+
+  /** All addresses in a prefix at which something that is known of clients begins or has ended, its first one included. */
+  #turningPoints(address: Uint8Array, bits: number): Uint8Array[] {
+    const first = maskBits(address, bits);
+    const isInside = (other: Uint8Array) =>
       other.length === first.length && maskBits(other, bits).every((byte, i) => byte === first[i]);
-    const prefixes = [
+    const points = [
       ...this.#knowledge.networks.map(({ prefix }) => prefix),
       ...this.#knowledge.lines.map(({ prefix }) => prefix),
       ...this.#model.pools.flatMap(({ rules }) => rules.flatMap(({ cidr }) => cidr ?? [])),
-    ].map((text) => parsePrefix(text).bytes).filter(inside);
-    return [
-      first,
-      fill(() => 0xff),
-      ...this.#random.times(NEIGHBOURS, () => fill(() => this.#random.below(256))),
-      ...prefixes,
-    ];
+    ].map((text) => parsePrefix(text)).flatMap(({ bytes, length }) => [bytes, behind(lastOf(bytes, length))]);
+    return [first, ...points.filter(isInside)];
   }
+}
+
+/** Bits of a byte that lie behind the first `bits` of an address, as a mask. */
+function restOf(bits: number, byte: number): number {
+  return 0xff >> Math.max(0, Math.min(8, bits - byte * 8));
+}
+
+/** The last address of a prefix. */
+function lastOf(address: Uint8Array, bits: number): Uint8Array {
+  return maskBits(address, bits).map((byte, i) => byte | restOf(bits, i));
+}
+
+/** The next address; behind the last one comes the first. */
+function behind(address: Uint8Array): Uint8Array {
+  const next = address.slice();
+  for (let i = next.length - 1; i >= 0; i--) {
+    next[i]!++; // 255 becomes 0
+    if (next[i] !== 0) break;
+  }
+  return next;
 }
 
 function turnsOf(group: readonly ModelMember[], turns: readonly number[]): string {
