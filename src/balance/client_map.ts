@@ -32,7 +32,8 @@ import {
   type Ranking,
   rankRuns,
 } from "./ranking.ts";
-import type { ClientRule, RuleGroup } from "./rule_groups.ts";
+import type { RuleGroup } from "./rule_groups.ts";
+import type { ClientRule, Kind } from "./rule_table.ts";
 import type { Trie } from "./trie.ts";
 import { scheduleOf } from "./weighted.ts";
 
@@ -336,11 +337,13 @@ export class ClientMap {
     const { city, asn, group } = this.#factsOf(address);
     const mmdb = this.#city;
     const latitude = mmdb && city !== 0 ? mmdb.latitude(city) : NaN;
-    const { fence } = this.#options;
+    const { fence, lasting: { groups } } = this.#options;
     const inside = fence ? this.#insideOf(group, city) : null;
     const judged = inside && this.#judge(inside);
     return {
-      rule: group === null ? null : this.#ruleOf(group),
+      rule: group === null
+        ? null
+        : groups.ruleOf(group, (member) => this.#positions[member] !== NO_CANDIDATE),
       named: group === null ? [] : this.#positionsOf(group.members),
       place: Number.isNaN(latitude) ? null : { latitude, longitude: mmdb!.longitude(city) },
       country: mmdb ? lettersOf(mmdb.country(city)) : null,
@@ -406,7 +409,7 @@ export class ClientMap {
     const { groups } = this.#options.lasting;
     let node = groups.cidrRoot(address.length);
     for (let bit = 0; node >= 0; bit++) {
-      node = groups.cidrChild(address.length, node, bit, bitAt(address, bit));
+      node = groups.cidrChild(node, bit, bitAt(address, bit));
     }
     return node;
   }
@@ -419,20 +422,29 @@ export class ClientMap {
     const sees = { cidr: false, asn: false, country: false, continent: false };
     let isBehind = false;
     for (const kind of ["continent", "country", "asn", "cidr"] as const) {
-      const groups = this.#options.lasting.groups.naming(kind);
-      sees[kind] = groups.some((group) => this.#isLive(group)) && (isBehind || !this.#areLikeOthers(groups));
+      sees[kind] = this.#isAnyLive(kind) && (isBehind || !this.#areLikeOthers(kind));
       isBehind ||= sees[kind];
     }
     return sees;
   }
 
-  /** Whether clients of these groups get what all others get, as far as that is the same for all. */
-  #areLikeOthers(groups: readonly RuleGroup[]): boolean {
+  #isAnyLive(kind: Kind): boolean {
+    const { groups } = this.#options.lasting;
+    for (let i = 0; i < groups.namingCount(kind); i++) {
+      if (this.#isLive(groups.namingAt(kind, i))) return true;
+    }
+    return false;
+  }
+
+  /** Whether clients of a kind's groups get what all others get, as far as that is the same for all. */
+  #areLikeOthers(kind: Kind): boolean {
     if (this.#options.base.kind !== "alike") return false;
     const most = Math.min(COMPARED_MAX, Math.ceil(CANDIDATES_COMPARED / this.#options.candidates.length));
     let others: DecisionKey | null = null;
     let compared = 0;
-    for (const group of groups) {
+    const { groups } = this.#options.lasting;
+    for (let i = 0; i < groups.namingCount(kind); i++) {
+      const group = groups.namingAt(kind, i);
       if (!this.#isLive(group)) continue;
       if (compared++ === most) return false;
       others ??= this.#keyOf(this.#rank(null, 0));
@@ -575,7 +587,7 @@ export class ClientMap {
       const bit = bitAt(address, end);
       cities[end + 1] = childOf(city, cities[end]!, bit);
       asns[end + 1] = childOf(asn, asns[end]!, bit);
-      cidrs[end + 1] = groups.cidrChild(address.length, cidrs[end]!, end, bit);
+      cidrs[end + 1] = groups.cidrChild(cidrs[end]!, end, bit);
       end++;
     }
     return end;
@@ -629,7 +641,7 @@ export class ClientMap {
       depth,
       childOf(this.#city, CITY_PATH[bit]!, other),
       childOf(this.#asn, ASN_PATH[bit]!, other),
-      this.#options.lasting.groups.cidrChild(prefix.length, CIDR_PATH[bit]!, bit, other),
+      this.#options.lasting.groups.cidrChild(CIDR_PATH[bit]!, bit, other),
       wanted,
     );
     flipBit(prefix, bit);
@@ -669,7 +681,7 @@ export class ClientMap {
         depth + 1,
         childOf(this.#city, city, bit),
         childOf(this.#asn, asn, bit),
-        groups.cidrChild(prefix.length, cidr, depth, bit),
+        groups.cidrChild(cidr, depth, bit),
         wanted,
       );
       if (bit === 1) flipBit(prefix, depth);
@@ -938,12 +950,6 @@ export class ClientMap {
   /** Whether a member of the group is a candidate; else it counts as if there were no such rule. */
   #isLive({ members }: RuleGroup): boolean {
     return this.#firstOf(members) !== NO_CANDIDATE;
-  }
-
-  /** The first rule of a group whose member is a candidate. */
-  #ruleOf({ rules }: RuleGroup): ClientRule {
-    const { rules: all } = this.#options.lasting;
-    return all[rules.find((rule) => this.#positions[all[rule]!.member] !== NO_CANDIDATE)!]!;
   }
 
   /** How many of the members are candidates. */

@@ -8,7 +8,7 @@ import { unitVector } from "../geo/location.ts";
 import { Rendezvous } from "./hash.ts";
 import type { NamedMembers } from "./named_members.ts";
 import type { Candidate } from "./ranking.ts";
-import { type ClientRule, RuleGroups } from "./rule_groups.ts";
+import { RuleGroups } from "./rule_groups.ts";
 
 /** Members that stand at the same place. */
 export interface Site {
@@ -28,8 +28,6 @@ export type LastingMember = Pick<Candidate, "index" | "place" | "address">;
 /** Members and rules of a list. */
 export class Lasting {
   /** What clients are looked at for before the algorithm is asked. */
-  readonly rules: readonly ClientRule[];
-  /** The same by what they look for. */
   readonly groups: RuleGroups;
   /** One more than the highest index of a member. */
   readonly size: number;
@@ -40,18 +38,18 @@ export class Lasting {
   #rendezvous: Rendezvous | null = null;
 
   /**
-   * Groups the rules; the rest is made when it is asked for.
+   * Everything is made when it is asked for.
    *
    * @param members ascending by index; those that only make fences are among them
+   * @param rules their table (`rule_table.ts`); empty = there are none
    */
   constructor(
     members: readonly LastingMember[],
-    rules: readonly ClientRule[],
+    rules: Uint32Array,
     named: NamedMembers | null = null,
   ) {
     this.#members = members;
     this.named = named;
-    this.rules = rules;
     this.groups = new RuleGroups(rules);
     this.size = members.length === 0 ? 0 : members.at(-1)!.index + 1;
   }

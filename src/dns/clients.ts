@@ -19,6 +19,7 @@ import { MapFile } from "../geo/map_file_table.ts";
 import { Mmdb } from "../geo/mmdb.ts";
 import { NamedMembers } from "../balance/named_members.ts";
 import { type Candidate, type PlainCandidate, rankEqual, rankGroups } from "../balance/ranking.ts";
+import { hashOfWords, TABLE } from "../balance/rule_table.ts";
 import { Trie } from "../balance/trie.ts";
 import { ALGORITHMS } from "../model/model.ts";
 import type { Family } from "../ip.ts";
@@ -77,9 +78,11 @@ interface Named {
 
 /** Of lists that are alike, whatever the health of their members: the decisions, by state of health. */
 export interface Grounds {
-  /** All that decisions follow from but health, … */
+  /** All that decisions follow from but health: the table of the rules, … */
+  readonly rules: Uint32Array;
+  /** … and the rest; … */
   readonly words: Uint32Array;
-  /** … and what is made from it once it is needed. */
+  /** … and what is made from them once it is needed. */
   made: LastingList | null;
   /** Whether it was forgotten before. */
   readonly isAgain: boolean;
@@ -120,8 +123,8 @@ const BYTES_MAX = 64 << 20;
 const BYTES_MAX_LARGE = 1 << 30;
 /** So many grounds are known to have been forgotten. */
 const FORGOTTEN_MAX = 65_536;
-/** What members and rules take, nearly, where they last. */
-const BYTES = { member: 500, rule: 800 } as const;
+/** What members take, nearly, where they last. */
+const BYTES = { member: 500 } as const;
 
 /** Geo data opened for reading, with all that was made out by it; outlives snapshots. */
 export class OpenGeoData implements ClientFacts {
@@ -186,7 +189,7 @@ export class OpenGeoData implements ClientFacts {
   named(members: readonly LastingMember[], grounds: Pick<Grounds, "isAgain">): NamedMembers | null {
     if (!this.map) return null;
     const addresses = joined(members);
-    const hash = hashOf(addresses);
+    const hash = hashOfBytes(addresses);
     const alike = this.#named.get(hash);
     const known = alike?.find((each) => isSame(each.addresses, addresses));
     if (known) return known.named;
@@ -271,13 +274,14 @@ export class OpenGeoData implements ClientFacts {
     return false;
   }
 
-  /** The grounds that these words stand for. @param words the caller's, and used again */
-  groundsOf(words: Uint32Array): Grounds {
-    const hash = hashOf(words);
+  /** The grounds that these words and this table of rules stand for. Both are the caller's, and used again. */
+  groundsOf(words: Uint32Array, rules: Uint32Array): Grounds {
+    const hash = hashOfWords(words, rules[TABLE.hash]);
     const alike = this.#grounds.get(hash);
-    const known = alike?.find((grounds) => isSame(grounds.words, words));
+    const known = alike?.find((grounds) => isSame(grounds.words, words) && isSame(grounds.rules, rules));
     if (known) return known;
     const made = {
+      rules: rules.slice(),
       words: words.slice(),
       made: null,
       isAgain: this.#forgotten.has(hash),
@@ -356,10 +360,10 @@ function joined(members: readonly LastingMember[]): Uint8Array {
   return bytes;
 }
 
-/** FNV-1a over words or bytes. */
-function hashOf(words: Uint32Array | Uint8Array): number {
+/** FNV-1a. */
+function hashOfBytes(bytes: Uint8Array): number {
   let hash = 0x811c9dc5;
-  for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ words[i]!, 0x01000193);
+  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
   return hash;
 }
 
@@ -408,7 +412,7 @@ export class Clients {
 
   /** The members of a list, up or not. */
   candidates(list: number): Candidate[] {
-    return this.#candidatesWith(list, (slot) => this.#board.isUp(slot));
+    return this.#candidatesWith(list, { withAddresses: true, isUp: (slot) => this.#board.isUp(slot) });
   }
 
   /** The same, as far as those need them who don't look at the client: pools of hundreds are ranked at a change. */
@@ -432,7 +436,7 @@ export class Clients {
 
   /** The grounds of a list with facts; they hold for as long as the list and its limits do. */
   groundsOf(list: number, among: Among, limits: Readonly<Limits>): Grounds {
-    return this.#geoData.groundsOf(this.#wordsOf(list, among, limits));
+    return this.#geoData.groundsOf(this.#wordsOf(list, among, limits), rulesOf(this.#records, list));
   }
 
   /** The decisions for a list with facts, with the health of now. @param grounds those of the list, where they are known */
@@ -508,14 +512,17 @@ export class Clients {
   #made(list: number, grounds: Grounds): LastingList {
     const records = this.#records;
     const isFencing = isGeofenced(records, list);
-    const members = this.#candidatesWith(list, () => true);
+    const algorithm = ALGORITHMS[algorithmOf(records, list)]!;
+    const withAddresses = GO_BY_ADDRESS.includes(algorithm);
+    const members = this.#candidatesWith(list, { withAddresses, isUp: () => true });
     const outsiders = isFencing ? this.#outsiders(list, members.length) : [];
     const up = outsiders.length === 0
       ? members
       : [...members, ...outsiders.map((member) => ({ ...member, isUp: true }))];
-    const isMapped = ALGORITHMS[algorithmOf(records, list)] === "map-file";
-    const rules = rulesOf(records, list);
-    this.#geoData.take(up.length * BYTES.member + rules.length * BYTES.rule, grounds);
+    this.#geoData.take(
+      up.length * BYTES.member + grounds.words.byteLength + grounds.rules.byteLength,
+      grounds,
+    );
     const others = isFencing
       ? [
         ...members.map((_, index) => isInBothLists(records, list, index)),
@@ -523,7 +530,11 @@ export class Clients {
       ]
       : [];
     return {
-      lasting: new Lasting(up, rules, isMapped ? this.#geoData.named(up, grounds) : null),
+      lasting: new Lasting(
+        up,
+        grounds.rules,
+        algorithm === "map-file" ? this.#geoData.named(up, grounds) : null,
+      ),
       up,
       down: isFencing ? up.map((member) => ({ ...member, isUp: false })) : [],
       listed: isFencing ? up.map((_, index) => index < members.length) : [],
@@ -557,7 +568,7 @@ export class Clients {
     return isAll(among) || this.#board.isUp(slotOf(this.#records, list, index));
   }
 
-  /** All that decisions follow from but health: of members, rules and those outside, and addresses where they count. */
+  /** All that decisions follow from but health and rules: of members and those outside, and addresses where they count. */
   #wordsOf(list: number, among: Among, { max, need }: Readonly<Limits>): Uint32Array {
     const records = this.#records;
     const algorithm = algorithmOf(records, list);
@@ -663,7 +674,10 @@ export class Clients {
     }
   }
 
-  #candidatesWith(list: number, isUp: (slot: number) => boolean): Candidate[] {
+  #candidatesWith(
+    list: number,
+    { withAddresses, isUp }: { readonly withAddresses: boolean; readonly isUp: (slot: number) => boolean },
+  ): Candidate[] {
     const records = this.#records;
     const candidates: Candidate[] = [];
     const count = membersIn(records, list);
@@ -678,7 +692,7 @@ export class Clients {
         rttUs: this.#board.rtt[slot]!,
         left: leftOf(records, list, index),
         place: locationOf(records, list, index),
-        address: addressOf(records, list, index),
+        address: withAddresses ? addressOf(records, list, index) : NO_ADDRESS,
       });
     }
     return candidates;
@@ -695,6 +709,8 @@ function isAll(among: Among): boolean {
 
 /** Algorithms that look at members' addresses. */
 const GO_BY_ADDRESS: readonly string[] = ["map-file", "hash"];
+/** Of members where addresses say nothing. */
+const NO_ADDRESS: readonly number[] = [];
 /** Words before those of the records. */
 const HEAD_WORDS = 5;
 /** Members whose state fits into a character. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ClientRule } from "../balance/rule_groups.ts";
+import type { ClientRule } from "../balance/rule_table.ts";
 import { familyOf, formatPrefix } from "../ip.ts";
 
 /** Unix milliseconds as RFC 3339, to the second. */

@@ -18,7 +18,7 @@ import type { KeptTables } from "./tables.ts";
 import { createShared } from "../shared_memory.ts";
 
 /** Moves with every change of what is written here or in this folder that an older file wouldn't survive. */
-const FORMAT = 12;
+const FORMAT = 13;
 /** With which JSON begins. */
 const OPENING_BRACE = 0x7b;
 /** Bytes written or read at a time: in a millisecond or so. */

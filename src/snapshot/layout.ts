@@ -220,17 +220,17 @@ export const LIST = {
 export const TWINS = 0x100;
 
 /**
- * What answers that depend on the client need to know of a list: a head, a place per member, then the rules; where there
- * is a geofence, then the outsiders: the pool's other members, which are never answered from this list but may be
- * inside a fence. A rule that names an outsider has its index behind those of the list's members.
+ * What answers that depend on the client need to know of a list: a head, then a place per member; where there is a geofence, then the
+ * outsiders: the pool's other members, which are never answered from this list but may be inside a fence. A rule that names an
+ * outsider has its index behind those of the list's members.
  */
 export const FACTS = {
   /** 1 = clients get no members but those that a rule, the nearest site or the map file names. */
   geofence: 0,
-  /** How many rules follow the places. */
-  rules: 1,
-  /** How many outsiders follow the rules. */
-  outsiders: 2,
+  /** How many outsiders follow the places. */
+  outsiders: 1,
+  /** The table of the rules (`balance/rule_table.ts`), which lists with equal rules may share; 0 = there are none. */
+  rules: 2,
   places: 3,
   /** Millionths of a degree, as i32, or `NO_PLACE`. */
   placeLatitude: 0,
@@ -264,19 +264,3 @@ export const PLACE_UNITS = 1e6;
 
 /** Stands in `FACTS.placeLeft` of a member that doesn't drain. */
 export const LEFT_UNITS = 0x10000;
-
-/** A geo rule, behind the places of a list. */
-export const RULE = {
-  /** Index into `RULE_KINDS`. */
-  kind: 0,
-  /** Bits of the prefix; otherwise the number, or two letters as one number. */
-  value: 1,
-  /** The prefix, 4 or 16 bytes as big-endian words. */
-  prefix: 2,
-  /** Index of the member. */
-  member: 6,
-  size: 7,
-} as const;
-
-/** What a rule may look at. */
-export const RULE_KINDS = ["cidr4", "cidr6", "asn", "country", "continent"] as const;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type ClientRule, encodeRules, layRules, TABLE } from "../balance/rule_table.ts";
 import { checkTargetOf } from "../desired/check_target.ts";
 import type { SteeredGeoRule, SteeredMember, SteeredPool } from "../desired/desired.ts";
 import { weigher } from "../desired/effective_weight.ts";
@@ -22,8 +23,6 @@ import {
   OUTSIDER,
   PLACE_UNITS,
   ROOT,
-  RULE,
-  RULE_KINDS,
   TWINS,
 } from "./layout.ts";
 import { type Bytes, OutOfRoom, type Words } from "./memory.ts";
@@ -37,6 +36,8 @@ const TAKES_TURNS: readonly Algorithm[] = ["round-robin", "weighted-round-robin"
 const FENCING: readonly Algorithm[] = ["geoip", "map-file"];
 /** Algorithms whose answers depend on the client even without a geo rule. */
 const DEPENDS_ON_CLIENT: readonly Algorithm[] = ["geoip", "map-file", "hash"];
+/** From so many rules on they are laid out here: fewer are as quickly where they are asked for first, if they ever are. */
+const LAID_OUT_MIN = 16;
 /** Lists, and members of lists, that may come later: this share of what there is, and at least so many. */
 const SPARE_SHARE = 1 / 4;
 const SPARE_MIN = 4096;
@@ -70,6 +71,8 @@ export class Lists {
   readonly #healthSlots: Slots;
   readonly #locationOf: (member: SteeredMember) => Location | null;
   readonly #measured = new Map<number, { readonly slot: number; readonly key: string }>();
+  /** Where tables of rules lie that are laid out, by the hash of these. */
+  readonly #rules = new Map<number, readonly number[]>();
   #empty = 0;
   #count = 0;
   #members = 0;
@@ -235,11 +238,13 @@ export class Lists {
     const outsiders = isFencing(pool) ? pool.members.filter((member) => !members.includes(member)) : [];
     const all = [...members, ...outsiders];
     const rules = pool.geoRules.filter((rule) => all.includes(pool.members[rule.member]!));
-    const size = FACTS.places + members.length * FACTS.placeSize + rules.length * RULE.size +
-      outsiders.length * OUTSIDER.size;
+    const table = this.#rulesFor(
+      rules.map((rule) => clientRuleOf(rule, all.indexOf(pool.members[rule.member]!))),
+    );
+    const size = FACTS.places + members.length * FACTS.placeSize + outsiders.length * OUTSIDER.size;
     const facts = this.#records.reserve(size);
     this.#records.set(facts + FACTS.geofence, isFencing(pool) ? 1 : 0);
-    this.#records.set(facts + FACTS.rules, rules.length);
+    this.#records.set(facts + FACTS.rules, table);
     this.#records.set(facts + FACTS.outsiders, outsiders.length);
     let at = facts + FACTS.places;
     for (const member of members) {
@@ -247,10 +252,6 @@ export class Lists {
       const left = Math.round((member.left ?? 1) * LEFT_UNITS);
       this.#records.set(at + FACTS.placeLeft, member.ipAddress === null ? left + IN_BOTH_LISTS : left);
       at += FACTS.placeSize;
-    }
-    for (const rule of rules) {
-      this.#writeRule(at, rule, all.indexOf(pool.members[rule.member]!));
-      at += RULE.size;
     }
     for (const outsider of outsiders) {
       this.#writeOutsider(at, outsider, pool);
@@ -281,22 +282,44 @@ export class Lists {
     this.#writeAddress(at + OUTSIDER.address, address);
   }
 
-  #writeRule(at: number, { cidr, country, continent, asn }: SteeredGeoRule, member: number): void {
-    this.#records.set(at + RULE.member, member);
-    if (cidr !== null) {
-      const { bytes, length } = parsePrefix(cidr);
-      this.#records.set(at + RULE.kind, RULE_KINDS.indexOf(bytes.length === 4 ? "cidr4" : "cidr6"));
-      this.#records.set(at + RULE.value, length);
-      const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      for (let i = 0; i < bytes.length / 4; i++) {
-        this.#records.set(at + RULE.prefix + i, words.getUint32(i * 4));
-      }
-      return;
-    }
-    const kind = asn !== null ? "asn" : country !== null ? "country" : "continent";
-    this.#records.set(at + RULE.kind, RULE_KINDS.indexOf(kind));
-    this.#records.set(at + RULE.value, asn ?? twoLetters((country ?? continent)!));
+  /** The table of these rules; 0 = there are none. Lists with the same hundreds of them have one together. */
+  #rulesFor(rules: readonly ClientRule[]): number {
+    if (rules.length === 0) return 0;
+    const encoded = encodeRules(rules);
+    if (rules.length < LAID_OUT_MIN) return this.#append(encoded);
+    const hash = encoded[TABLE.hash]!;
+    const alike = this.#rules.get(hash) ?? [];
+    const known = alike.find((at) => this.#isTableOf(at, encoded));
+    if (known !== undefined) return known;
+    const at = this.#append(layRules(encoded));
+    this.#rules.set(hash, [...alike, at]);
+    return at;
   }
+
+  #isTableOf(at: number, encoded: Uint32Array): boolean {
+    if (this.#records.get(at + TABLE.rules) !== encoded[TABLE.rules]) return false;
+    for (let i = TABLE.head; i < encoded.length; i++) {
+      if (this.#records.get(at + i) !== encoded[i]) return false;
+    }
+    return true;
+  }
+
+  #append(words: Uint32Array): number {
+    const at = this.#records.reserve(words.length);
+    for (let i = 0; i < words.length; i++) this.#records.set(at + i, words[i]!);
+    return at;
+  }
+}
+
+/** A rule as tables have it. @param member its member's index in the list */
+function clientRuleOf({ cidr, country, continent, asn }: SteeredGeoRule, member: number): ClientRule {
+  if (cidr !== null) {
+    const { bytes, length } = parsePrefix(cidr);
+    return { match: { kind: "cidr", prefix: bytes, bits: length }, member };
+  }
+  if (asn !== null) return { match: { kind: "asn", number: asn }, member };
+  if (country !== null) return { match: { kind: "country", code: twoLetters(country) }, member };
+  return { match: { kind: "continent", code: twoLetters(continent!) }, member };
 }
 
 /** Where a member stands that says it itself. */

@@ -26,12 +26,11 @@ import {
   POOL,
   ROOT,
   RRSET,
-  RULE,
-  RULE_KINDS,
   SERVICE,
   TWINS,
   ZONE,
 } from "./layout.ts";
+import { TABLE } from "../balance/rule_table.ts";
 import { weightOf } from "../shared_weight.ts";
 import { firstSlot, hashAsterisk } from "./name_hash.ts";
 
@@ -460,10 +459,14 @@ export function isGeofenced(records: Records, list: number): boolean {
   return facts !== 0 && records[facts + FACTS.geofence] === 1;
 }
 
-/** How many rules a list has. */
-export function rulesIn(records: Records, list: number): number {
-  return records[factsOf(records, list) + FACTS.rules]!;
+/** The table of a list's rules (`balance/rule_table.ts`), as it lies; empty = there are none. */
+export function rulesOf(records: Records, list: number): Uint32Array {
+  const at = records[factsOf(records, list) + FACTS.rules]!;
+  return at === 0 ? NO_RULES : records.subarray(at, at + records[at + TABLE.size]!);
 }
+
+/** The table of no rules. */
+const NO_RULES = new Uint32Array(0);
 
 /** How many outsiders a list has. */
 export function outsidersIn(records: Records, list: number): number {
@@ -506,37 +509,6 @@ function locationAt(records: Records, at: number): Location | null {
   return { latitude: latitude / PLACE_UNITS, longitude: (records[at + 1]! | 0) / PLACE_UNITS };
 }
 
-/** A geo rule of a list. */
-export interface RuleView {
-  /** Index of its member, outsiders behind the list's own. */
-  readonly member: number;
-  /** What it looks at. */
-  readonly match:
-    | { readonly kind: "cidr"; readonly prefix: readonly number[]; readonly bits: number }
-    | { readonly kind: "asn"; readonly number: number }
-    | { readonly kind: "country" | "continent"; readonly code: number };
-}
-
-/** The rules of a list with facts, in their order. */
-export function rulesOf(records: Records, list: number): RuleView[] {
-  const from = placeAt(factsOf(records, list), membersIn(records, list));
-  const end = from + rulesIn(records, list) * RULE.size;
-  const rules: RuleView[] = [];
-  for (let at = from; at < end; at += RULE.size) {
-    rules.push({ member: records[at + RULE.member]!, match: matchAt(records, at) });
-  }
-  return rules;
-}
-
-function matchAt(records: Records, at: number): RuleView["match"] {
-  const value = records[at + RULE.value]!;
-  const kind = RULE_KINDS[records[at + RULE.kind]!]!;
-  if (kind === "asn") return { kind, number: value };
-  if (kind !== "cidr4" && kind !== "cidr6") return { kind, code: value };
-  const prefix = bytesAt(records, at + RULE.prefix, kind === "cidr4" ? 4 : 16);
-  return { kind: "cidr", prefix, bits: value };
-}
-
 /** A member that makes fences only. */
 export interface OutsiderView {
   /** Its health slot; `null` = it is disabled. */
@@ -568,7 +540,7 @@ export function outsiderSlotOf(records: Records, list: number, index: number): n
 }
 
 function outsidersAt(records: Records, list: number): number {
-  return placeAt(factsOf(records, list), membersIn(records, list)) + rulesIn(records, list) * RULE.size;
+  return placeAt(factsOf(records, list), membersIn(records, list));
 }
 
 /** The address of the index-th member, 4 or 16 bytes. */
@@ -591,13 +563,13 @@ function bytesAt(records: Records, from: number, size: number): readonly number[
 export function groundsSizeOf(records: Records, list: number, withAddresses: boolean): number {
   const count = membersIn(records, list);
   const addressWords = withAddresses ? count * addressSizeOf(records, list) / 4 : 0;
-  return count + FACTS.places + count * FACTS.placeSize + rulesIn(records, list) * RULE.size +
+  return count + 1 + count * FACTS.placeSize +
     outsidersIn(records, list) * OUTSIDER.size + addressWords;
 }
 
 /**
- * Copies all of a list with facts that decisions follow from but health: equal words mean equal decisions. Health slots
- * are numbers of the node; of an outsider's there only counts whether there is one.
+ * Copies all of a list with facts that decisions follow from but health and rules: equal words mean equal decisions. Health slots are
+ * numbers of the node; of an outsider's there only counts whether there is one.
  *
  * @param at where in `words` to begin
  */
@@ -612,9 +584,10 @@ export function copyGrounds(
 ): void {
   const count = membersIn(records, list);
   const facts = factsOf(records, list);
-  const outsiders = outsidersAt(records, list);
   for (let i = 0; i < count; i++) words[at++] = rankOf(records, list, i);
-  for (let word = facts; word < outsiders; word++) words[at++] = records[word]!;
+  words[at++] = records[facts + FACTS.geofence]!;
+  const outsiders = outsidersAt(records, list);
+  for (let word = facts + FACTS.places; word < outsiders; word++) words[at++] = records[word]!;
   const outsiderWords = outsidersIn(records, list) * OUTSIDER.size;
   for (let i = 0; i < outsiderWords; i++) {
     const word = records[outsiders + i]!;

@@ -7,7 +7,7 @@ import { deepEqual, equal, ok } from "node:assert/strict";
 import { type Base, ClientMap } from "../../src/balance/client_map.ts";
 import { Lasting } from "../../src/balance/lasting.ts";
 import type { Candidate } from "../../src/balance/ranking.ts";
-import type { ClientRule } from "../../src/balance/rule_groups.ts";
+import { type ClientRule, encodeRules, layRules } from "../../src/balance/rule_table.ts";
 import { Trie } from "../../src/balance/trie.ts";
 import { formatIp, parsePrefix } from "../../src/ip.ts";
 import { runs } from "../property_runs.ts";
@@ -187,7 +187,7 @@ Deno.test("however many rules there are, few rankings show whether they make a d
         member,
       }))
     );
-    const lasting = new Lasting([...candidates, ...down], rules);
+    const lasting = new Lasting([...candidates, ...down], layRules(encodeRules(rules)));
     const base = {
       kind: "alike",
       get ranking() {

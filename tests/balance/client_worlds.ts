@@ -15,7 +15,7 @@ import { compileMapFile, MapFile } from "../../src/geo/map_file_table.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
 import { NamedMembers } from "../../src/balance/named_members.ts";
 import { type Candidate, rankGroups } from "../../src/balance/ranking.ts";
-import type { ClientRule } from "../../src/balance/rule_groups.ts";
+import { type ClientRule, encodeRules, layRules } from "../../src/balance/rule_table.ts";
 import { Trie } from "../../src/balance/trie.ts";
 import { formatIp, parseIp, parsePrefix, type Prefix, prefixContains } from "../../src/ip.ts";
 import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
@@ -124,7 +124,7 @@ export function worldOf(seed: number, withExtents: boolean) {
       rankAlike: (positions) => rankGroups([positions]),
     }
     : null;
-  const lasting = new Lasting(candidates, rules, new NamedMembers(map, candidates));
+  const lasting = new Lasting(candidates, layRules(encodeRules(rules)), new NamedMembers(map, candidates));
   return {
     random,
     family,

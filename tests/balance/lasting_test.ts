@@ -3,12 +3,13 @@ import { deepEqual, ok } from "node:assert/strict";
 import { ClientMap } from "../../src/balance/client_map.ts";
 import { Lasting } from "../../src/balance/lasting.ts";
 import type { Candidate } from "../../src/balance/ranking.ts";
-import type { ClientRule } from "../../src/balance/rule_groups.ts";
+import { type ClientRule, encodeRules, layRules } from "../../src/balance/rule_table.ts";
 import { Trie } from "../../src/balance/trie.ts";
 import { Mmdb } from "../../src/geo/mmdb.ts";
 import { parseIp, parsePrefix } from "../../src/ip.ts";
 import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 
+const NO_RULES = new Uint32Array(0);
 const ON_EQUATOR = "198.51.100.0/24";
 const mmdb = new Mmdb(writeMmdb({
   ipVersion: 4,
@@ -36,7 +37,7 @@ function answered(
   const map = new ClientMap(
     {
       candidates: members.filter(({ index }) => up.includes(index)),
-      lasting: new Lasting(members, rules),
+      lasting: new Lasting(members, layRules(encodeRules(rules))),
       ...{ base: { kind: "nearest" }, fence: null, max: 0 },
     },
     { city: () => ({ mmdb, extents: null }), asn: () => mmdb, map: null },
@@ -91,10 +92,10 @@ Deno.test("members at one place are one site, in the order in which members stan
     const key = `${place.latitude} ${place.longitude}`;
     due.set(key, [...due.get(key) ?? [], index]);
   }
-  const { sites } = new Lasting(members, []);
+  const { sites } = new Lasting(members, NO_RULES);
   deepEqual(sites.map((site) => site.members), [...due.values()]);
   for (const { z, members: [first] } of sites) {
     ok(Math.abs(z - Math.sin(places[first!]!.latitude * Math.PI / 180)) < 1e-12);
   }
-  deepEqual(new Lasting([], []).sites, []);
+  deepEqual(new Lasting([], NO_RULES).sites, []);
 });

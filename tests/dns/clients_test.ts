@@ -2,19 +2,30 @@
 import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import { type Among, Clients, OpenGeoData } from "../../src/dns/clients.ts";
 import type { Trace } from "../../src/dns/trace.ts";
-import { SnapshotView } from "../../src/snapshot/view.ts";
+import {
+  type ClientRule,
+  encodeRules,
+  hashOfWords,
+  isLaidOut,
+  RULE,
+  TABLE,
+} from "../../src/balance/rule_table.ts";
+import { formatIp } from "../../src/ip.ts";
+import { rulesOf, SnapshotView } from "../../src/snapshot/view.ts";
 import { addresses, query } from "./packets.ts";
 import { World } from "./world.ts";
 import { compileMapFile } from "../../src/geo/map_file_table.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
 
 const MIB = 1 << 20;
+const NO_RULES = new Uint32Array(0);
+const ignore = () => {};
 
 /** Looks at lists one after the other, each of which takes as much; gives how often all was forgotten. */
 function forgotten(geoData: OpenGeoData, lists: readonly number[], bytes: number): number {
   const before = geoData.epoch;
   for (const list of lists) {
-    const grounds = geoData.groundsOf(Uint32Array.of(0, list));
+    const grounds = geoData.groundsOf(Uint32Array.of(0, list), NO_RULES);
     if (grounds.made === null) geoData.take(bytes, grounds);
     grounds.made ??= { lasting: null!, up: [], down: [], listed: [], others: [] };
     ok(geoData.epoch >= before);
@@ -84,7 +95,6 @@ Deno.test("what is found out of a map file counts when it is", () => {
 });
 
 Deno.test("as if all were up is the same whoever is: it is decided once, and not for each state of health", () => {
-  const ignore = () => {};
   const lists: number[] = [];
   const trace: Trace = {
     ...{ name: ignore, client: ignore, leading: ignore, allDown: ignore, chosen: ignore, scope: ignore },
@@ -114,6 +124,92 @@ Deno.test("as if all were up is the same whoever is: it is decided once, and not
       return clients.of(lists[0]!, among, { max: 1, need: 0 }).map;
     })).size;
   deepEqual([maps("up"), maps("all"), maps("all without draining"), maps("inside")], [3, 2, 2, 1]);
+});
+
+Deno.test("hundreds of rules lie in the tables laid out, and once for all lists that have the same", () => {
+  const lists: number[] = [];
+  const trace: Trace = {
+    ...{ name: ignore, client: ignore, leading: ignore, allDown: ignore, chosen: ignore, scope: ignore },
+    pool: (_, list) => void lists.push(list),
+  };
+  const rulesFrom = (first: number, count: number) =>
+    Array.from(
+      { length: count },
+      (_, i) => ({ cidr: `10.${first + i >> 8}.${first + i & 255}.0/24`, member: i % 2 }),
+    );
+  const ofPools = {
+    many: rulesFrom(0, 300),
+    same: rulesFrom(0, 300),
+    others: rulesFrom(1, 300),
+    few: rulesFrom(0, 3),
+  };
+  const world = new World(
+    {
+      pools: Object.entries(ofPools).map(([name, geoRules]) => ({
+        ...{ name, geoRules, members: [`192.0.2.${name.length}`, "198.51.100.1"], maxAnswers: 1 },
+      })),
+      services: Object.fromEntries(Object.keys(ofPools).map((name) => [`${name}.example`, name])),
+    },
+    {},
+    trace,
+  );
+  const clients = new Clients(new SnapshotView(world.snapshot), world.board, new OpenGeoData(EMPTY_GEO_DATA));
+  const answers = Object.keys(ofPools).map((name) =>
+    addresses(world.ask(query(`${name}.example`, "A", { ecs: "10.0.1.0/24" })))
+  );
+  deepEqual(answers, [["198.51.100.1"], ["198.51.100.1"], ["192.0.2.6"], ["198.51.100.1"]]);
+  const [many, same, others, few] = lists.map((list) =>
+    rulesOf(new SnapshotView(world.snapshot).records, list)
+  );
+  equal(many!.byteOffset, same!.byteOffset);
+  ok(many!.byteOffset !== others!.byteOffset);
+  deepEqual([many, others, few].map((table) => isLaidOut(table!)), [true, true, false]);
+  const grounds = lists.map((list) => clients.groundsOf(list, "up", { max: 1, need: 0 }));
+  deepEqual(grounds.map((each) => each === grounds[0]), [true, true, false, false], "addresses don't count");
+});
+
+Deno.test("rules with the hash of others are not taken for them", () => {
+  const rulesOfNumbers = (numbers: readonly number[]) =>
+    numbers.map((number, i) => ({
+      cidr: `${formatIp(Uint8Array.of(number >>> 24, number >> 16, number >> 8, number))}/32`,
+      member: i % 2,
+    }));
+  const numbers = Array.from({ length: 300 }, (_, i) => 0x0a000000 + i);
+  // Up to the second prefix the hash goes by the first one; then what differs is taken back.
+  const secondPrefix = TABLE.head + RULE.size + RULE.prefix;
+  const hashUpTo = (first: number) => {
+    const table = encodeRules([first, 0].map((number, member): ClientRule => ({
+      match: {
+        kind: "cidr",
+        prefix: [number >>> 24, number >>> 16 & 255, number >>> 8 & 255, number & 255],
+        bits: 32,
+      },
+      member,
+    })));
+    return hashOfWords(table, undefined, TABLE.head, secondPrefix);
+  };
+  const first = 0x0b000000;
+  const others = [first, (numbers[1]! ^ hashUpTo(numbers[0]!) ^ hashUpTo(first)) >>> 0, ...numbers.slice(2)];
+  const world = new World({
+    pools: [numbers, others].map((each, i) => ({
+      ...{
+        name: `p${i}`,
+        members: ["192.0.2.1", "192.0.2.2"],
+        maxAnswers: 1,
+        geoRules: rulesOfNumbers(each),
+      },
+    })),
+    services: { "0.example": "p0", "1.example": "p1" },
+  });
+  for (const [i, each] of [numbers, others].entries()) {
+    for (const [place, number] of each.slice(0, 2).entries()) {
+      const ecs = `${formatIp(Uint8Array.of(number >>> 24, number >> 16, number >> 8, number))}/32`;
+      const answered = new Set(
+        Array.from({ length: 4 }, () => addresses(world.ask(query(`${i}.example`, "A", { ecs })))[0]),
+      );
+      deepEqual([...answered], [`192.0.2.${1 + place}`], `pool ${i}, ${ecs}`);
+    }
+  }
 });
 
 Deno.test("of a chain of pools that have too few up only the one that answers is ranked", () => {

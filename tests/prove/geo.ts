@@ -150,7 +150,13 @@ function mapOf(database: Mmdb, extents: Extents | null): ClientMap {
     address: Uint8Array.of(192, 0, 2, index),
   }));
   return new ClientMap(
-    { candidates, lasting: new Lasting(candidates, []), base: { kind: "nearest" }, fence: null, max: 0 },
+    {
+      candidates,
+      lasting: new Lasting(candidates, new Uint32Array(0)),
+      base: { kind: "nearest" },
+      fence: null,
+      max: 0,
+    },
     { city: () => ({ mmdb: database, extents }), asn: () => null, map: null },
     new Trie(),
   );
