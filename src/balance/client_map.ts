@@ -17,7 +17,7 @@ import type { Extents } from "../geo/extents.ts";
 import { type Decision, type DecisionKey, Decisions, hashOf, isSame } from "./decisions.ts";
 import { type Fence, type JudgedFence, judgeFence, STATE, type State, upInside } from "./fence.ts";
 import { hashBits } from "./hash.ts";
-import type { Lasting, Site } from "./lasting.ts";
+import type { Lasting } from "./lasting.ts";
 import type { MapFile } from "../geo/map_file_table.ts";
 import type { Mmdb } from "../geo/mmdb.ts";
 import { NamedByMap } from "./named_by_map.ts";
@@ -34,6 +34,7 @@ import {
 } from "./ranking.ts";
 import type { RuleGroup } from "./rule_groups.ts";
 import type { ClientRule, Kind } from "./rule_table.ts";
+import { NO_SITES, type Sites } from "./sites.ts";
 import type { Trie } from "./trie.ts";
 import { scheduleOf } from "./weighted.ts";
 
@@ -187,8 +188,10 @@ export class ClientMap {
   readonly #isUp = (position: number): boolean => this.#options.candidates[position]!.isUp;
   /** The kinds of rules that can make a difference. */
   readonly #sees: KindsSeen;
-  /** Those at which candidates stand. */
-  readonly #sites: readonly Site[];
+  /** All places at which members stand, … */
+  readonly #allSites: Sites;
+  /** … and the numbers of those at which candidates do. */
+  readonly #sites: readonly number[];
   /** Candidates whose place isn't known, by position. */
   readonly #unplaced: number[] = [];
   /** What the map file says of the candidates; `null` = it isn't asked. */
@@ -231,7 +234,8 @@ export class ClientMap {
       this.#positions[index] = position;
       if (place === null) this.#unplaced.push(position);
     }
-    this.#sites = base.kind === "nearest" ? this.#sitesAmong(lasting.sites) : NO_SITES;
+    this.#allSites = base.kind === "nearest" ? lasting.sites : NO_SITES;
+    this.#sites = this.#sitesAmong(this.#allSites);
     this.#isHashed = base.kind === "hashed" && rankedOf(candidates, fence) > 1;
     this.#named = base.kind === "mapped" && facts.map && lasting.named
       ? new NamedByMap(facts.map, lasting.named, this.#positions)
@@ -759,7 +763,7 @@ export class ClientMap {
     let shown = 0;
     for (let i = 0; i < this.#order.length && this.#left >= 0; i++) {
       const site = sites[order[i]!]!;
-      shown += this.#countOf(site.members);
+      shown += this.#countAt(site);
       if (fence !== null || (max !== 0 && shown >= max)) return this.#isNearerThanRest(extent, i);
       if (i % SITES_A_STEP === 0) this.#left--;
       if (i + 1 === this.#order.length) break;
@@ -796,11 +800,12 @@ export class ClientMap {
   }
 
   /** The most by which `other` can be nearer than `site` within the bounds, as a difference of scalar products. */
-  #nearestGain(extent: number, other: Site, site: Site): number {
+  #nearestGain(extent: number, other: number, site: number): number {
     const extents = this.#extents!;
-    const dx = other.x - site.x;
-    const dy = other.y - site.y;
-    const dz = other.z - site.z;
+    const { vectors } = this.#allSites;
+    const dx = vectors[other * 3]! - vectors[site * 3]!;
+    const dy = vectors[other * 3 + 1]! - vectors[site * 3 + 1]!;
+    const dz = vectors[other * 3 + 2]! - vectors[site * 3 + 2]!;
     return dx * (dx > 0 ? extents.maxX(extent) : extents.minX(extent)) +
       dy * (dy > 0 ? extents.maxY(extent) : extents.minY(extent)) +
       dz * (dz > 0 ? extents.maxZ(extent) : extents.minZ(extent));
@@ -865,7 +870,7 @@ export class ClientMap {
     if (this.#order.length === 1) return true;
     let shown = 0;
     for (let i = 0; i + 1 < this.#order.length; i++) {
-      shown += this.#countOf(this.#sites[order[i]!]!.members);
+      shown += this.#countAt(this.#sites[order[i]!]!);
       const isLast = max !== 0 && shown >= max;
       for (let j = i + 1; j < (isLast ? this.#order.length : i + 2); j++) {
         const [a, b] = [order[i]!, order[j]!];
@@ -969,21 +974,49 @@ export class ClientMap {
     return positions;
   }
 
-  /** Sites at which candidates stand, in the order in which these do: among those as far away the first comes first. */
-  #sitesAmong(all: readonly Site[]): readonly Site[] {
-    const sites = all.slice();
-    let count = 0;
+  /** Numbers of sites at which candidates stand, in the order in which these do: among those as far away the first comes first. */
+  #sitesAmong(all: Sites): readonly number[] {
+    const sites: number[] = [];
     let last = NO_CANDIDATE;
     let isInOrder = true;
-    for (const site of all) {
-      const first = this.#firstOf(site.members);
+    for (let site = 0; site < all.count; site++) {
+      const first = this.#firstAt(site);
       if (first === NO_CANDIDATE) continue;
-      sites[count++] = site;
+      sites.push(site);
       if (first < last) isInOrder = false;
       last = first;
     }
-    sites.length = count;
-    return isInOrder ? sites : sites.sort((a, b) => this.#firstOf(a.members) - this.#firstOf(b.members));
+    return isInOrder ? sites : sites.sort((a, b) => this.#firstAt(a) - this.#firstAt(b));
+  }
+
+  /** The first of the members at a site that is a candidate, as such. */
+  #firstAt(site: number): number {
+    const { members, starts } = this.#allSites;
+    for (let at = starts[site]!; at < starts[site + 1]!; at++) {
+      const position = this.#positions[members[at]!]!;
+      if (position !== NO_CANDIDATE) return position;
+    }
+    return NO_CANDIDATE;
+  }
+
+  /** How many of the members at a site are candidates. */
+  #countAt(site: number): number {
+    const { members, starts } = this.#allSites;
+    let count = 0;
+    for (let at = starts[site]!; at < starts[site + 1]!; at++) {
+      if (this.#positions[members[at]!] !== NO_CANDIDATE) count++;
+    }
+    return count;
+  }
+
+  /** Adds those of the members at a site that are candidates, as such. */
+  #addAt(site: number, positions: number[]): number[] {
+    const { members, starts } = this.#allSites;
+    for (let at = starts[site]!; at < starts[site + 1]!; at++) {
+      const position = this.#positions[members[at]!]!;
+      if (position !== NO_CANDIDATE) positions.push(position);
+    }
+    return positions;
   }
 
   /** The first of the members that is a candidate, as such. */
@@ -1034,9 +1067,7 @@ export class ClientMap {
     if (group) return this.#positionsOf(group.members);
     switch (this.#options.base.kind) {
       case "nearest": {
-        return this.#isPlaced(place)
-          ? this.#positionsOf(this.#sites[this.#costOfSites(place)]!.members)
-          : null;
+        return this.#isPlaced(place) ? this.#addAt(this.#sites[this.#costOfSites(place)]!, []) : null;
       }
       case "mapped": {
         const named = this.#named?.at(this.#prefix) ?? [];
@@ -1079,17 +1110,13 @@ export class ClientMap {
     const order: number[] = [];
     const areAlone = this.#sites.length + unplaced.length === candidates.length && unplaced.length < 2;
     if (areAlone) {
-      for (const site of sites) order.push(this.#firstOf(this.#sites[site]!.members));
+      for (const site of sites) order.push(this.#firstAt(this.#sites[site]!));
       for (const position of unplaced) order.push(position);
       return { order, lead: 1 };
     }
     const ends: number[] = [];
     for (const site of sites) {
-      for (const member of this.#sites[site]!.members) {
-        const position = this.#positions[member]!;
-        if (position !== NO_CANDIDATE) order.push(position);
-      }
-      ends.push(order.length);
+      ends.push(this.#addAt(this.#sites[site]!, order).length);
     }
     if (unplaced.length > 0) ends.push(order.push(...unplaced));
     return rankRuns(order, ends);
@@ -1100,7 +1127,7 @@ export class ClientMap {
     const known = this.#siteDecisions[site];
     if (known !== undefined) return known;
     this.#left -= Math.ceil(this.#options.candidates.length / CANDIDATES_A_STEP);
-    const inside = this.#positionsOf(this.#sites[site]!.members);
+    const inside = this.#addAt(this.#sites[site]!, []);
     return this.#siteDecisions[site] = this.#numberOf(this.#rankInside(inside));
   }
 
@@ -1132,9 +1159,10 @@ export class ClientMap {
     const costs = costsFor(sites.length);
     let first = 0;
     // The larger the scalar product of two unit vectors, the shorter the way between them.
+    const { vectors } = this.#allSites;
     for (let i = 0; i < sites.length; i++) {
-      const site = sites[i]!;
-      costs[i] = -(site.x * x + site.y * y + site.z * z);
+      const at = sites[i]! * 3;
+      costs[i] = -(vectors[at]! * x + vectors[at + 1]! * y + vectors[at + 2]! * z);
       if (costs[i]! < costs[first]!) first = i;
     }
     return first;
@@ -1183,7 +1211,6 @@ type KindsSeen = Readonly<Record<ClientRule["match"]["kind"], boolean>>;
 
 const ALL_KINDS: KindsSeen = { cidr: true, asn: true, country: true, continent: true };
 const NONE: readonly number[] = [];
-const NO_SITES: readonly Site[] = [];
 /** Stands in place of a candidate's position. */
 const NO_CANDIDATE = -1;
 /** Bits of the longest address. */

@@ -166,7 +166,7 @@ const FNV_BASIS = 0x811c9dc5;
 /** FNV-1a over words, or a part of them. @param hash of what comes before them */
 export function hashOfWords(words: Uint32Array, hash = FNV_BASIS, from = 0, to = words.length): number {
   for (let i = from; i < to; i++) hash = Math.imul(hash ^ words[i]!, 0x01000193);
-  return hash >>> 0;
+  return hash | 0;
 }
 
 /** Rules that say the same of the client. */

@@ -39,13 +39,13 @@ export function haversineKm(a: Location, b: Location): number {
  *
  * Of two places the one with the larger dot product is the nearer one, so comparing distances takes no sine.
  *
- * @param out takes x, y and z; the caller's
+ * @param out takes x, y and z, from `at` on; the caller's
  */
-export function unitVector(latitude: number, longitude: number, out: Float64Array): void {
+export function unitVector(latitude: number, longitude: number, out: Float64Array, at = 0): void {
   const across = Math.cos(latitude * RADIANS);
-  out[0] = across * Math.cos(longitude * RADIANS);
-  out[1] = across * Math.sin(longitude * RADIANS);
-  out[2] = Math.sin(latitude * RADIANS);
+  out[at] = across * Math.cos(longitude * RADIANS);
+  out[at + 1] = across * Math.sin(longitude * RADIANS);
+  out[at + 2] = Math.sin(latitude * RADIANS);
 }
 
 /** Two capital letters as one number, `(first << 8) | second`. @param text two letters of ASCII */

@@ -4,12 +4,15 @@
  * @module
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { type Base, ClientMap } from "../../src/balance/client_map.ts";
+import { type Base, ClientMap, type ClientMapOptions } from "../../src/balance/client_map.ts";
 import { Lasting } from "../../src/balance/lasting.ts";
 import type { Candidate } from "../../src/balance/ranking.ts";
 import { type ClientRule, encodeRules, layRules } from "../../src/balance/rule_table.ts";
 import { Trie } from "../../src/balance/trie.ts";
-import { formatIp, parsePrefix } from "../../src/ip.ts";
+import { Extents, workOutExtents } from "../../src/geo/extents.ts";
+import { Mmdb } from "../../src/geo/mmdb.ts";
+import { formatIp, parseIp, parsePrefix } from "../../src/ip.ts";
+import { flatRecord, writeMmdb } from "../geo/mmdb_writer.ts";
 import { runs } from "../property_runs.ts";
 import {
   checkWorld,
@@ -27,7 +30,8 @@ const STATES = runs(80);
 Deno.test("decisions are the oracle's, and hold for exactly the scope", () => {
   let shown = 0;
   for (let seed = 1; seed <= STATES; seed++) shown += checkWorld(seed);
-  ok(shown > 0.9 * STATES * CLIENTS, `${shown} of ${STATES * CLIENTS} scopes are shown to be the widest`);
+  // Where much is alike that bounds can't tell of, there are more places to look at than a query may.
+  ok(shown > 0.8 * STATES * CLIENTS, `${shown} of ${STATES * CLIENTS} scopes are shown to be the widest`);
 });
 
 /** The world when some candidates have fallen: those that are left keep their indices, and what lasts stays as it is. */
@@ -146,6 +150,44 @@ Deno.test("making out ahead leaves half of the room for those that ask, however 
   }
   equal(trie.clearings, 0);
   ok(trie.isHalfFull);
+});
+
+Deno.test("neighbours on whichever side of the world are told apart where another site is nearer to one of them", () => {
+  // Seen from both places, but for the one axis on which these differ, the first site is nearer than the second.
+  const [west, east] = [[0.94, -0.34, 0], [0.94, 0.34, 0]] as const;
+  const sites = [[0.87, -0.5, 0], [0.81, 0.47, 0.34]] as const;
+  for (let turn = 0; turn < 6; turn++) {
+    const placeOf = (vector: readonly number[]) => {
+      const [x, y, z] = [0, 1, 2].map((axis) => vector[(axis + turn) % 3]! * (turn < 3 ? 1 : -1));
+      return { latitude: Math.asin(z!) * 180 / Math.PI, longitude: Math.atan2(y!, x!) * 180 / Math.PI };
+    };
+    const mmdb = new Mmdb(writeMmdb({
+      ipVersion: 4,
+      // Bounds are worked out where there are many networks. In the second half both places come by turns.
+      networks: Array.from({ length: 128 }, (_, i) => {
+        const [x, y, z] = i < 64 || i % 2 === 0 ? west : east;
+        return [`10.${i * 2}.0.0/15`, flatRecord(placeOf([x, y, z + i / 10_000]))];
+      }),
+    }));
+    const candidates = sites.map((site, index): Candidate => ({
+      ...{ index, isUp: true, weight: 1, priority: 0, rttUs: 0, left: 1 },
+      ...{ place: placeOf(site), address: Uint8Array.of(192, 0, 2, index) },
+    }));
+    for (const max of [0, 1]) {
+      const lasting = new Lasting(candidates, new Uint32Array(0));
+      const options: ClientMapOptions = { candidates, lasting, base: { kind: "nearest" }, fence: null, max };
+      const facts = {
+        city: () => ({ mmdb, extents: new Extents(workOutExtents(mmdb)) }),
+        asn: () => null,
+        map: null,
+      };
+      for (const clients of [["10.1.2.3", "10.130.2.3"], ["10.130.2.3", "10.1.2.3"]]) {
+        const map = new ClientMap(options, facts, new Trie());
+        const found = clients.map((client) => [client, map.find(parseIp(client)!).order[0], map.depth]);
+        deepEqual(found.sort(), [["10.1.2.3", 0, 9], ["10.130.2.3", 1, 15]], `turn ${turn}, ${max} shown`);
+      }
+    }
+  }
 });
 
 Deno.test("without bounds worked out decisions are the same, and the scope is never too wide", () => {

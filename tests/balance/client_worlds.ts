@@ -48,6 +48,15 @@ const PLACES = [[50.1, 8.7], [40.7, -74], [1.35, 103.8], [-23.5, -46.6], [35.7, 
 export function worldOf(seed: number, withExtents: boolean) {
   const random = randomOf(seed);
   const family = random.pick([4, 4, 6] as const);
+  // Often all that happens is in one part of the world, so that bounds are narrow, and which site is nearest turns on any of their sides.
+  const centre = random.below(2) === 0
+    ? { latitude: random.below(120) - 60, longitude: random.below(300) - 150 }
+    : null;
+  const near = (within: number) => random.unit() * 2 * within - within;
+  const placeOf = ({ latitude, longitude }: NonNullable<typeof centre>, within: number) => ({
+    latitude: Math.fround(latitude + near(within)),
+    longitude: Math.fround(longitude + near(within)),
+  });
   const networks = Array.from({ length: 1 + random.below(120) }, () => {
     const country = random.pick([...COUNTRIES, undefined]);
     const isPlaced = random.below(10) > 0;
@@ -56,8 +65,11 @@ export function worldOf(seed: number, withExtents: boolean) {
       country,
       continent: country && CONTINENTS[country],
       asn: 1 + random.below(3),
-      latitude: isPlaced ? Math.fround(random.below(170) - 85) : undefined,
-      longitude: isPlaced ? Math.fround(random.below(360) - 180) : undefined,
+      ...!isPlaced
+        ? {}
+        : centre
+        ? placeOf(centre, 25)
+        : { latitude: Math.fround(random.below(170) - 85), longitude: Math.fround(random.below(360) - 180) },
     };
   }).filter((network, i, all) => all.findIndex(({ prefix }) => prefix === network.prefix) === i);
   const bytes = writeMmdb({
@@ -80,7 +92,8 @@ export function worldOf(seed: number, withExtents: boolean) {
   const kind = random.pick(["nearest", "nearest", "mapped", "hashed", "alike"] as const);
   const geofence = random.below(4) === 0;
   const candidates = Array.from({ length: 1 + random.below(6) }, (_, i): Candidate => {
-    const place = random.pick([...PLACES, null]);
+    const known = random.pick([...PLACES, null]);
+    const place = known && (centre ? placeOf(centre, 28) : { latitude: known[0], longitude: known[1] });
     return {
       index: i * 2,
       isUp: !geofence || random.below(4) > 0,
@@ -88,7 +101,7 @@ export function worldOf(seed: number, withExtents: boolean) {
       priority: 0,
       rttUs: 0,
       left: 1,
-      place: place && { latitude: place[0], longitude: place[1] },
+      place,
       address: parseIp(`192.0.2.${1 + i}`)!,
     };
   });
