@@ -153,7 +153,8 @@ export async function test(args: readonly string[]): Promise<number> {
   const unitOnly = args.includes("--unit");
   const verbose = args.includes("--verbose");
   const { paths, flags } = split(args.filter((arg) => !OWN_FLAGS.includes(arg)));
-  const env: Record<string, string> = { NO_COLOR: "1", RUST_BACKTRACE: "0" };
+  const temporary = await TemporaryFolder.make();
+  const env: Record<string, string> = { NO_COLOR: "1", RUST_BACKTRACE: "0", TMPDIR: temporary.path };
   await Deno.mkdir(`${ROOT}/.cache`, { recursive: true });
   for (const log of [LOG, LOG_OWN, LOG_DESCRIPTION, LOG_EARLY]) await Deno.writeTextFile(log, "");
   const programs = unitOnly ? NONE_WANTED : prepare(all, env);
@@ -172,6 +173,7 @@ export async function test(args: readonly string[]): Promise<number> {
   } finally {
     await programs.all;
     for (const folder of [MADE, JOINED]) await Deno.remove(folder, { recursive: true }).catch(ignoreAbsence);
+    await temporary[Symbol.asyncDispose]();
   }
   const { passed, failed, ignored } = sum(tallies);
   for (const line of tallies.flatMap(({ faults }) => faults)) console.log(line);
@@ -586,6 +588,32 @@ async function link(target: string, name: string): Promise<void> {
   await Deno.mkdir(TOOLS_FOLDER, { recursive: true });
   await Deno.remove(`${TOOLS_FOLDER}/${name}`).catch(ignoreAbsence);
   await Deno.symlink(target, `${TOOLS_FOLDER}/${name}`);
+}
+
+/** Where tests put what is temporary: what they leave behind is named, and doesn't stay on the machine. */
+export class TemporaryFolder implements AsyncDisposable {
+  readonly path: string;
+  readonly #say: (line: string) => void;
+
+  private constructor(path: string, say: (line: string) => void) {
+    this.path = path;
+    this.#say = say;
+  }
+
+  static async make(say: (line: string) => void = console.log): Promise<TemporaryFolder> {
+    const path = await Deno.makeTempDir({ prefix: "pleiades-" });
+    // Some tests run as other users, who have to get at folders of their own in it.
+    await Deno.chmod(path, 0o755);
+    return new TemporaryFolder(path, say);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const left = [...Deno.readDirSync(this.path)].map(({ name }) => name).toSorted();
+    if (left.length > 0) this.#say(`left behind by tests, and removed: ${left.join(", ")}`);
+    await Deno.remove(this.path, { recursive: true }).catch((error) =>
+      this.#say(`left behind: ${error.message}`)
+    );
+  }
 }
 
 function ignoreAbsence(error: unknown): void {

@@ -17,6 +17,7 @@ import {
   JOINED,
   passesOfAll,
   tally,
+  TemporaryFolder,
   type Work,
 } from "../scripts/test.ts";
 
@@ -161,6 +162,18 @@ function filesOf({ args }: Work): string[] {
     return [...Deno.readTextFileSync(path).matchAll(/"\.\.\/\.\.\/(.+)"/g)].map(([, file]) => file!);
   });
 }
+
+Deno.test("what tests leave behind is named and removed, and nothing is said where there is none", async () => {
+  for (const left of [[], ["a", "b"]]) {
+    const said: string[] = [];
+    const temporary = await TemporaryFolder.make((line) => void said.push(line));
+    for (const name of left) await Deno.mkdir(`${temporary.path}/${name}/inside`, { recursive: true });
+    equal((await Deno.stat(temporary.path)).mode! & 0o777, 0o755);
+    await temporary[Symbol.asyncDispose]();
+    deepEqual(said, left.length > 0 ? ["left behind by tests, and removed: a, b"] : []);
+    await rejects(Deno.stat(temporary.path), Deno.errors.NotFound);
+  }
+});
 
 Deno.test("innermostReason() gives what lies under all that a tool says", () => {
   const said =

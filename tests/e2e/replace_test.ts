@@ -13,12 +13,14 @@ import { isGood as isUnnoticed, replaceInCluster } from "../prove/replace_cluste
 import { isGood as isUpgraded, upgrade } from "../prove/upgrade.ts";
 import { ServeProcess } from "../serve_process.ts";
 import { ServiceManager } from "../service_manager.ts";
+import { Folder } from "../store/folder.ts";
 
 Deno.test({
   name: "a second serve on the same database ends within a second, with exit code 1, and names the process",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
-    const folder = await Deno.makeTempDir();
+    using place = new Folder();
+    const folder = place.path;
     const args = ["--db", `${folder}/pleiades.db`];
     await using first = await ServeProcess.start({ args });
     await using second = ServeProcess.spawn({ args });
@@ -49,7 +51,8 @@ Deno.test({
     "a service manager hears which process is the main one, settings that don't hold change nothing, and a crash leaves nothing in the way",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
-    const folder = await Deno.makeTempDir();
+    using place = new Folder();
+    const folder = place.path;
     await using manager = await ServiceManager.start();
     const args = ["--db", `${folder}/pleiades.db`];
     await using first = await ServeProcess.start({
@@ -93,7 +96,8 @@ Deno.test({
     "a process is replaced while the one before it still waits for a client, and what either has counted is in the last one's metrics",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
-    const folder = await Deno.makeTempDir();
+    using place = new Folder();
+    const folder = place.path;
     const args = ["--db", `${folder}/pleiades.db`];
     await using first = await ServeProcess.start({ args });
     const client = await Deno.connect({ transport: "tcp", ...first.dns });
@@ -125,7 +129,8 @@ Deno.test({
     "with the portable transport --replace is a restart at the same addresses, and the log says that there is a gap",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
-    const folder = await Deno.makeTempDir();
+    using place = new Folder();
+    const folder = place.path;
     const listen = ["--dns", `127.0.0.1:${freePort()}`, "--api", `127.0.0.1:${freePort()}`];
     const args = ["--db", `${folder}/pleiades.db`, ...listen];
     const env = { PLEIADES_DNS_TRANSPORT: "portable" };

@@ -122,7 +122,8 @@ class Bed implements AsyncDisposable {
     const node = stack.use(
       await ServeProcess.start({
         args: ["-c", `${folder}/pleiades.yaml`],
-        env: { PLEIADES_LOG_FORMAT: "" },
+        // It is killed in the end, and leaves behind what is temporary.
+        env: { PLEIADES_LOG_FORMAT: "", TMPDIR: folder },
         listensBySettings: true,
       }),
     );

@@ -10,6 +10,7 @@ import {
   listenLocally,
   type LocalConnection,
 } from "../../src/sockets/local_socket.ts";
+import { Folder } from "../store/folder.ts";
 
 const SOON_MS = 60_000;
 const linux = { ignore: Deno.build.os !== "linux" };
@@ -31,9 +32,8 @@ Deno.test({
   name: "a descriptor comes along with the bytes, open, and each side knows the other's process and user",
   fn: () =>
     pair(async (near, far, path) => {
-      using file = await Deno.makeTempDir().then((folder) =>
-        Deno.openSync(`${folder}/file`, { create: true, write: true })
-      );
+      using folder = new Folder();
+      using file = Deno.openSync(folder.file("file"), { create: true, write: true });
       await file.write(new TextEncoder().encode("what is handed over"));
       const names = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name));
       const fd = names.find((each) => linkOf(each).endsWith("/file"))!;
