@@ -11,6 +11,7 @@ import { Rfc2136Records } from "../../src/agent/records/rfc2136.ts";
 import { rollingReplace } from "../../src/agent/rolling_replace.ts";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
+import { freePort } from "../free_port.ts";
 import { selfSigned } from "../health/certificates.ts";
 import { testWith } from "../programs.ts";
 import { KEY, NameServer, ZONE } from "./name_servers.ts";
@@ -25,7 +26,8 @@ const log = createLogger({ level: "error", format: "json", clock: systemClock, w
 
 /** TLS services that can be ended, and doors that keep what comes and say nothing. */
 class Services implements AsyncDisposable {
-  port = 0;
+  /** On all addresses; none that systems give to whoever asks for any, since it is left and taken again. */
+  readonly port = freePort();
   readonly #certificate: { readonly cert: string; readonly key: string };
   readonly #ends = new Map<string, () => Promise<void>>();
 
@@ -36,7 +38,6 @@ class Services implements AsyncDisposable {
   serve(hostname: string): void {
     const terms = { hostname, port: this.port, ...this.#certificate, onListen: () => {} };
     const server = Deno.serve(terms, () => new Response());
-    this.port = server.addr.port;
     this.#ends.set(hostname, () => server.shutdown());
   }
 

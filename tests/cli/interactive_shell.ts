@@ -64,6 +64,7 @@ printf 'started'; printf '<%s>' "$@"; echo .
         HOME: folder,
         XDG_CONFIG_HOME: folder,
         XDG_DATA_HOME: folder,
+        TMPDIR: folder,
         PATH: `${folder}/bin:${Deno.env.get("PATH")}`,
         DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`,
         PLEIADES_API_URL: apiUrl,
