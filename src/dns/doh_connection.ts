@@ -176,11 +176,12 @@ export class DohConnection implements StreamConnection {
 
   async #answerOf(request: Request): Promise<Uint8Array<ArrayBuffer>> {
     const { exchange, path, turns, unsent } = this.#options;
+    const before = this.#underWay - 1;
     if (this.#underWay > REQUESTS_MAX || unsent.bytes > UNSENT_MAX) {
       throw new DohFault(503, "Too many answers wait for their clients");
     }
     const message = await messageOf(request, path, (request) => this.#bodyOf(request));
-    if (turns.mustWait()) await turns.next(this.#underWay - 1);
+    if (turns.mustWait()) await turns.next(before);
     const size = exchange.answerMessage(message, this.#asker, scratch);
     if (size === 0) throw new DohFault(400, "The message is no DNS query");
     return scratch.slice(0, size);

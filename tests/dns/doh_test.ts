@@ -1,7 +1,13 @@
-/** @module For how long an answer over HTTPS may be kept. */
-import { equal } from "node:assert/strict";
+/** @module For how long an answer over HTTPS may be kept, and which requests wait for which. */
+import { deepEqual, equal } from "node:assert/strict";
 import { freshnessOf } from "../../src/dns/doh.ts";
+import { DohConnection, Unsent } from "../../src/dns/doh_connection.ts";
+import { Exchange } from "../../src/dns/exchange.ts";
+import { StreamTurns } from "../../src/dns/stream_turns.ts";
 import { TYPE } from "../../src/wire/record_type.ts";
+import { selfSigned } from "../health/certificates.ts";
+import { query } from "./packets.ts";
+import { PLAIN, World } from "./world.ts";
 
 type Ttls = readonly (readonly [type: number, ttl: number])[];
 
@@ -31,3 +37,65 @@ for (
   Deno.test(`for how long an answer over HTTPS may be kept: ${what}`, () =>
     equal(freshnessOf(given), seconds));
 }
+
+/** Has everyone wait until so many do, and keeps how many requests each of them had before it. */
+class Waiting extends StreamTurns {
+  readonly before: number[] = [];
+  readonly #all = Promise.withResolvers<void>();
+  readonly #count: number;
+
+  constructor(count: number) {
+    super();
+    this.#count = count;
+  }
+
+  override mustWait(): boolean {
+    return true;
+  }
+
+  override next(answered: number): Promise<void> {
+    if (this.before.push(answered) === this.#count) this.#all.resolve();
+    return this.#all.promise;
+  }
+}
+
+Deno.test("a request over HTTPS waits as one that came behind those that were under way then, however many come after it", async () => {
+  const REQUESTS = 12;
+  const identity = await selfSigned({ dnsNames: ["localhost"] });
+  const world = new World({
+    pools: [{ name: "web", members: ["192.0.2.1"] }],
+    services: { "www.example": "web" },
+  });
+  const exchange = new Exchange(PLAIN, {
+    ...{ samplesPerSecond: 0, sampleEvery: 1, rng: () => 0 },
+    fault: ({ reason }) => {
+      throw new Error(reason);
+    },
+  });
+  exchange.use(world.snapshot, world.board);
+  const turns = new Waiting(REQUESTS);
+  using listener = Deno.listenTls({ hostname: "127.0.0.1", port: 0, alpnProtocols: ["h2"], ...identity });
+  const hooks = { onAnswered: () => {}, onStalled: () => {}, onCut: () => {} };
+  const served = listener.accept().then((socket) =>
+    new DohConnection(socket, {
+      ...{ ...hooks, exchange, turns, path: "/dns-query", unsent: new Unsent() },
+      limits: { idleTimeout: 60_000, queryTimeout: 60_000 },
+    })
+  );
+  using client = Deno.createHttpClient({ caCerts: [identity.cert], http2: true, http1: false });
+  const url = `https://localhost:${listener.addr.port}/dns-query`;
+  const asked = Array.from({ length: REQUESTS }, (_, i) =>
+    fetch(url, {
+      method: "POST",
+      body: query("www.example", "A").slice().fill(i, 0, 1),
+      headers: { "content-type": "application/dns-message" },
+      client,
+    }).then((response) => response.bytes()));
+  const answers = await Promise.all(asked);
+  deepEqual(answers.map((bytes) => bytes[0]), Array.from({ length: REQUESTS }, (_, i) => i));
+  deepEqual(turns.before.toSorted((a, b) => a - b), Array.from({ length: REQUESTS }, (_, i) => i));
+  const connection = await served;
+  connection.drain();
+  connection.close();
+  await connection.ended;
+});
