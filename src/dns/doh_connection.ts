@@ -66,6 +66,8 @@ export class DohConnection implements StreamConnection {
   #isHeld = false;
   readonly #timer = new Timer();
   #underWay = 0;
+  /** Requests before which others are served: that isn't the client's time. */
+  #inLine = 0;
   #draining = false;
   #isLeaving = false;
   #closed = false;
@@ -181,7 +183,12 @@ export class DohConnection implements StreamConnection {
       throw new DohFault(503, "Too many answers wait for their clients");
     }
     const message = await messageOf(request, path, (request) => this.#bodyOf(request));
-    if (turns.mustWait()) await turns.next(before);
+    if (turns.mustWait()) {
+      this.#inLine++;
+      await turns.next(before);
+      this.#inLine--;
+      if (!this.#closed) this.#await("unread");
+    }
     const size = exchange.answerMessage(message, this.#asker, scratch);
     if (size === 0) throw new DohFault(400, "The message is no DNS query");
     return scratch.slice(0, size);
@@ -225,6 +232,7 @@ export class DohConnection implements StreamConnection {
     if (this.#closed) return this.#timer.clear();
     const { idleTimeout, queryTimeout } = this.#options.limits;
     this.#timer.set(() => {
+      if (this.#inLine > 0) return this.#await(what);
       this.#options.onCut(what);
       this.close();
     }, what === "no_query" ? Math.min(queryTimeout, idleTimeout) : idleTimeout);

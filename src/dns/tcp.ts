@@ -61,6 +61,8 @@ export class FramedConnection implements StreamConnection {
   #hasLeft = false;
   readonly #quiet = new Timer();
   #waiting = true;
+  /** Others are served before it: that isn't its client's time. */
+  #isInLine = false;
   #closed = false;
   /** Bytes received and not yet answered are `#input[0 … #filled)`. */
   #input = new Uint8Array(1024);
@@ -173,8 +175,11 @@ export class FramedConnection implements StreamConnection {
       }
       if (at === 0) this.#await("unread");
       if (at === 0 ? turns.mustWait() : turns.isOver(answered)) {
+        this.#isInLine = true;
         await turns.next(answered);
+        this.#isInLine = false;
         if (this.#closed) return false;
+        this.#await("unread");
       }
       const message = this.#input.subarray(at + PREFIX, at + PREFIX + size);
       at += PREFIX + size;
@@ -226,6 +231,7 @@ export class FramedConnection implements StreamConnection {
     const { idleTimeout, queryTimeout } = this.#options.limits;
     const isShort = what === "no_query" || what === "half_query";
     this.#timer.set(() => {
+      if (this.#isInLine) return this.#await(what);
       this.#options.onCut(what);
       this.close();
     }, isShort ? Math.min(queryTimeout, idleTimeout) : idleTimeout);

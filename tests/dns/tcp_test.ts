@@ -323,6 +323,29 @@ Deno.test("a client that doesn't read is given up after the idle time", async ()
   assert((await readToEnd(client)) < MORE_THAN_FITS_COUNT);
 });
 
+Deno.test("a client that waits for others to be served isn't idle, and has its own time from then on", async () => {
+  const [waits, turn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  class Turns extends StreamTurns {
+    override mustWait(): boolean {
+      return true;
+    }
+    override next(): Promise<void> {
+      waits.resolve();
+      return turn.promise;
+    }
+  }
+  await using server = new Server({ idleTimeout: 50 }, "127.0.0.1", new Turns());
+  using client = await TcpClient.connect(server.address);
+  await client.write(framed(www(1)));
+  await waits.promise;
+  for (let idle = 0; idle < IDLE_TIMES; idle++) {
+    using other = await TcpClient.connect(server.address);
+    assert.equal(await other.read(), null);
+  }
+  turn.resolve();
+  assert.deepEqual(ids([await client.read(), await client.read()]), [1, null]);
+});
+
 Deno.test("bytes that never become a query don't start the idle time anew", async () => {
   await using server = new Server({ idleTimeout: 50 });
   using dripping = await TcpClient.connect(server.address);
