@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { ROOT } from "../scripts/process.ts";
 import { freePort } from "./free_port.ts";
@@ -147,7 +148,9 @@ export async function typeSteps(steps: readonly Step[], executable: string | nul
       stdin: "null",
       signal: AbortSignal.timeout(SESSION_MS_MAX),
     }).output();
-    if (!success) throw new Error(`The shell ended early: ${new TextDecoder().decode(stderr)}`);
+    if (!success) {
+      throw new Error(`The shell ended early: ${new TextDecoder().decode(stderr)}${lastWords(folder)}`);
+    }
     return steps.map((_, i) => ({
       exitCode: Number(Deno.readTextFileSync(`${folder}/out/${i}.code`)),
       output: asWritten(Deno.readTextFileSync(`${folder}/out/${i}.text`), ports),
@@ -157,6 +160,18 @@ export async function typeSteps(steps: readonly Step[], executable: string | nul
   }
 }
 
+/** What the last step of a session that ended early had printed by then, and the ends of the logs beside it. */
+function lastWords(folder: string): string {
+  const begun = [...Deno.readDirSync(`${folder}/out`)].filter(({ name }) => name.endsWith(".text")).length;
+  const logs = [...Deno.readDirSync(`${folder}/here`)].filter(({ name }) => name.endsWith(".log"));
+  const files = [`out/${begun - 1}.text`, ...logs.map(({ name }) => `here/${name}`)];
+  return files.filter((file) => existsSync(`${folder}/${file}`))
+    .map((file) => `\n${file}: ${Deno.readTextFileSync(`${folder}/${file}`).slice(-LAST_WORDS_MAX)}`).join(
+      "",
+    );
+}
+
+const LAST_WORDS_MAX = 1_000;
 /** A session that takes longer hangs; one of fifty commands takes ten seconds, and a minute on a busy machine. */
 const SESSION_MS_MAX = 300_000;
 
