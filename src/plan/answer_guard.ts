@@ -29,7 +29,7 @@ import { CLIENTS_MAX, clientsOf } from "./clients.ts";
 import { differ, type Differences } from "./differences.ts";
 import { Forecast, type FrozenHealth, type World } from "./forecast.ts";
 import { type DeletedObjects, type GuardLimits, judge } from "./guards.ts";
-import { isHarmless } from "./harmless.ts";
+import { isHarmless, poolsInDoubt } from "./harmless.ts";
 import { replayOf } from "./replay.ts";
 import { type Reach, reachOf } from "./scope.ts";
 import { type ModelState, StateBefore, StoredState } from "./states.ts";
@@ -127,7 +127,8 @@ export class AnswerGuard implements Guard {
 
   /** `null` = whatever differs, it can't be refused. */
   #compare(proposal: Proposal, limits: GuardLimits): Found | null {
-    const { store, touched, generation, before, isPlan, replayMs } = proposal;
+    const { store, counts, generation, before, isPlan, replayMs } = proposal;
+    let { touched } = proposal;
     const after = new StoredState(store);
     const past: ModelState = before
       ? new StoredState(before)
@@ -136,9 +137,15 @@ export class AnswerGuard implements Guard {
     const world = this.#options.world();
     const { health } = world;
     if (!isPlan && replayMs === 0) {
-      const mayMove = (names: number) => isFew(names, proposal, limits);
-      const options = { health, addressesOf, nowMs: nowMs(), generation, mayMove };
-      if (isHarmless(touched, { before: past, after }, options)) return null;
+      const options = { health, addressesOf, nowMs: nowMs(), generation };
+      const states = { before: past, after };
+      if (isOverride(counts)) {
+        touched = { ...touched, poolIds: poolsInDoubt(touched.poolIds, states, options) };
+        if (touched.poolIds.length === 0) return null;
+      } else {
+        const mayMove = (names: number) => isFew(names, proposal, limits);
+        if (isHarmless(touched, states, { ...options, mayMove })) return null;
+      }
     }
     const reach = reachOf(touched, { before: past, after }, {
       settings: settings(),
@@ -224,7 +231,7 @@ function enoughFor(movedWeight: number, { movedShare, minObjects }: GuardLimits)
 
 /** Whether so many names are no more than may move altogether. */
 function isFew(names: number, proposal: Proposal, limits: GuardLimits): boolean {
-  if (names === 0 || isOverride(proposal.counts)) return true;
+  if (names === 0) return true;
   const all = namesBefore(proposal, enoughFor(names, limits));
   return all < limits.minObjects || names / all <= limits.movedShare;
 }

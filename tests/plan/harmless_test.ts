@@ -1,5 +1,5 @@
 /** @module Tests of changes that aren't forecast because no guard could refuse them. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { Changes } from "../../src/change/commit.ts";
 import type { Edit } from "../../src/change/edit.ts";
@@ -13,6 +13,7 @@ import { Store } from "../../src/store/store.ts";
 import { commitsArbitrary } from "../change/edit_arbitrary.ts";
 import {
   createMember,
+  createOverride,
   createPool,
   createService,
   healthCheck,
@@ -23,7 +24,7 @@ import {
   serviceFields,
   zoneText,
 } from "../change/samples.ts";
-import { ManualClock } from "../clock.ts";
+import { MANUAL_START_UNIX_MS, ManualClock } from "../clock.ts";
 import { runs } from "../property_runs.ts";
 import { isMade } from "./made.ts";
 import { TEST_SETTINGS } from "../test_node.ts";
@@ -56,7 +57,7 @@ class Both implements Guard {
       settings: () => ({ ...TEST_SETTINGS, guards }),
       world: () => counted,
       addressesOf: (target) => ADDRESSES[target] ?? [],
-      nowMs: () => 0,
+      nowMs: () => MANUAL_START_UNIX_MS,
       portable: () => {
         throw new Error("There is one thread");
       },
@@ -232,4 +233,141 @@ Deno.test("a share is of the names that there were: those that the change create
   for (const edits of [[change], [change, ...created], [change, deleted]]) {
     deepEqual(examined(edits).said, ["35.7 % of all answers would move, and the limit is 30 %"]);
   }
+});
+
+const REGIONS = ["fra", "nyc"] as const;
+const ANY_REGION = fc.constantFrom(...REGIONS);
+
+/** Some pools with members in two regions, a service of each, and what falls back to what. */
+const poolsArbitrary = fc.array(
+  fc.record({
+    members: fc.array(
+      fc.record({
+        region: ANY_REGION,
+        isV6: fc.boolean(),
+        enabled: fc.boolean(),
+        isNamed: fc.integer({ max: 9, min: 0 }).map((number) => number === 0),
+      }),
+      { minLength: 1, maxLength: 4 },
+    ),
+    fallback: fc.option(fc.nat(4)),
+    isChecked: fc.boolean(),
+    fields: fc.record({
+      minHealthy: fc.constantFrom(1, 2, "50%"),
+      onAllDown: fc.constantFrom("all", "none"),
+      geofence: fc.integer({ max: 5, min: 0 }).map((number) => number === 0),
+      flatten: fc.boolean(),
+    }),
+  }),
+  { minLength: 3, maxLength: 6 },
+);
+
+const turnsArbitrary = fc.array(
+  fc.record({
+    target: fc.oneof(
+      ANY_REGION.map((region) => `region:${region}`),
+      fc.nat(3).map((pool) => `pool:${id(1 + pool)}`),
+      fc.nat(6).map((member) => `member:${id(100 + member)}`),
+    ),
+    state: fc.constantFrom("down", "down", "drain", "up"),
+    removes: fc.option(fc.nat(3), { freq: 3 }),
+  }),
+  { minLength: 3, maxLength: 8 },
+);
+
+/** Refusals with the names that they list in the order of the alphabet. */
+function inOrder(refusals: readonly string[]): string[][] {
+  return refusals.map((refusal) => refusal.split(/: |(?<=\)), /).sort());
+}
+
+Deno.test("overrides are refused as a plan of them says, whichever of their pools are forecast", () => {
+  let [changes, unforecast, refused] = [0, 0, 0];
+  fc.assert(
+    fc.property(poolsArbitrary, turnsArbitrary, fc.func(fc.boolean()), (pools, turns, isOut) => {
+      using store = Store.memory();
+      const changed = new Changes({ store, clock: new ManualClock() });
+      let members = 0;
+      changed.commit([
+        { kind: "putZone", domain: "example.com", text: zoneText() },
+        ...pools.flatMap(({ fields, fallback, isChecked, ...pool }, i): Edit[] => [
+          createPool(1 + i, {
+            ...fields,
+            name: `p${i}`,
+            // Pools come in their order, so that chains have an end.
+            ...fallback !== null && fallback < i
+              ? { fallbackPoolId: id(1 + fallback), onAllDown: "fallback" as const }
+              : {},
+          }),
+          ...pool.members.map(({ region, isV6, enabled, isNamed }) => {
+            const number = members++;
+            const ipAddress = isV6 ? `2001:db8::${number + 1}` : `192.0.2.${number + 1}`;
+            const address = isNamed ? { target: "lb.example.net" } : { ipAddress };
+            return createMember(100 + number, 1 + i, { region, enabled, port: 1 + number, ...address });
+          }),
+          ...isChecked ? [{ kind: "putHealthCheck", poolId: id(1 + i), fields: healthCheck() } as const] : [],
+          createService(200 + i, { domain: `s${i}.example.com`, poolId: id(1 + i) }),
+        ]),
+      ], ORIGIN);
+      const both = new Both({ world: worldOf(isOut), guards: TEST_SETTINGS.guards });
+      changed.guardBy(both);
+      for (const [i, { target, state, removes }] of turns.entries()) {
+        const edit: Edit = removes === null
+          ? createOverride(300 + i, { target, state, drainMs: state === "drain" ? 60_000 : 0 })
+          : { kind: "deleteOverride", id: id(300 + removes) };
+        const { forecasts } = both;
+        const said = isMade(() => changed.commit([edit], ORIGIN)) ? both.take() : null;
+        if (said === null) continue;
+        // Names come in the order of the pools that are reached.
+        deepEqual(inOrder(said.guard), inOrder(said.plan), JSON.stringify(edit));
+        changes++;
+        if (said.plan.length > 0) refused++;
+        if (both.forecasts === forecasts) unforecast++;
+      }
+    }),
+    { numRuns: runs(100), seed: 23 },
+  );
+  ok(refused > runs(20), `${refused} of ${changes} are refused`);
+  ok(unforecast > runs(20), `${unforecast} of ${changes} took no forecast`);
+});
+
+Deno.test("of the pools of a region that is forced down those are forecast that may be left without an address", () => {
+  using store = Store.memory();
+  const changes = new Changes({ store, clock: new ManualClock() });
+  const pools = Array.from({ length: 40 }, (_, i) => i);
+  changes.commit([
+    { kind: "putZone", domain: "example.com", text: zoneText() },
+    ...pools.flatMap((i): Edit[] => [
+      createPool(1 + i, { name: `p${i}` }),
+      createMember(100 + i, 1 + i, { ipAddress: `192.0.2.${i + 1}`, region: "fra" }),
+      // The last pool's other member is in the same region.
+      createMember(200 + i, 1 + i, { ipAddress: `198.51.100.${i + 1}`, region: i < 39 ? "nyc" : "fra" }),
+      createService(300 + i, { domain: `s${i}.example.com`, poolId: id(1 + i) }),
+    ]),
+  ], ORIGIN);
+  const world = worldOf(() => false);
+  const guard = new AnswerGuard({
+    settings: () => TEST_SETTINGS,
+    world: () => world,
+    addressesOf: () => [],
+    nowMs: () => MANUAL_START_UNIX_MS,
+    portable: () => {
+      throw new Error("There is one thread");
+    },
+  });
+  const said: Examination[] = [];
+  changes.guardBy({
+    examine: (proposal) => {
+      const examination = guard.examine(proposal);
+      said.push(examination);
+      return examination;
+    },
+    portable: () => null,
+  });
+  throws(
+    () => changes.commit([createOverride(400, { target: "region:fra" })], ORIGIN),
+    /1 name would lose the last address: s39\.example\.com/,
+  );
+  equal(said.at(-1)!.answers.services, 1);
+  changes.commit([createOverride(401, { target: "region:nyc" })], ORIGIN);
+  equal(said.at(-1), NOTHING_FORESEEN);
 });
