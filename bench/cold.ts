@@ -11,7 +11,7 @@
  *
  * What a start leaves to be done after the first answer is in none of this, so a node as it is shipped is asked as well: the
  * executable (`PLEIADES_EXECUTABLE`, else `dist/pleiades`, if it is there), over UDP, and with the processor time of all of its
- * threads, the kernel's for them included.
+ * threads, the kernel's for them included; after a start, and when an operator forces a site down in all pools.
  *
  * `deno task bench cold [--answers N]`: so many of each part, 20,000 unless told otherwise.
  *
@@ -20,7 +20,7 @@
 import { query } from "../tests/dns/packets.ts";
 import { type Declared, World } from "../tests/dns/world.ts";
 import type { CpuShares } from "./cold/cpu.ts";
-import { nodeSeconds } from "./cold/node.ts";
+import { nodeTaken } from "./cold/node.ts";
 import type { ColdOrder, Queries, Taken } from "./cold/thread.ts";
 import { geoDatabase, questions, siteAddresses, WORKLOADS, ZONE } from "./dns/workloads.ts";
 import { geoDataOf, SITES } from "./dns/geo_database.ts";
@@ -61,8 +61,9 @@ export async function bench(args: string[]): Promise<void> {
 }
 
 async function printNode(answers: number): Promise<void> {
-  const seconds = await nodeSeconds(answers);
-  if (seconds === null) return console.log("no executable: deno task compile");
+  const taken = await nodeTaken(answers);
+  if (taken === null) return console.log("no executable: deno task compile");
+  const { seconds, forceDownMs } = taken;
   const known = seconds.find(({ name }) => name.startsWith("later"))!;
   console.log(`${"the executable, nearest site".padEnd(34)}     ns  main thread     V8's   others  × later`);
   for (const { name, perAnswer } of seconds) {
@@ -73,6 +74,7 @@ async function printNode(answers: number): Promise<void> {
         `${shares[1]!.padStart(8)} ${shares[2]!.padStart(8)}  ${ratio.toFixed(2)}`,
     );
   }
+  console.log(`to force a site down in all pools: ${forceDownMs.toFixed(0)} ms`);
 }
 
 function sumOf({ main, v8, others }: CpuShares): number {

@@ -1,6 +1,6 @@
 /**
  * A node as it is shipped, with 10,000 names for the nearest of five sites: processor time of its threads for an answer, at so many
- * questions a second, each from another /24, right after the first answer and later.
+ * questions a second, each from another /24, right after the first answer, later, and when a site was forced down in all pools.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { freePort } from "../../tests/free_port.ts";
 import { questionLine, questions, type Workload, WORKLOADS } from "../dns/workloads.ts";
 import { OURS } from "../peers/pleiades.ts";
 import { buildC } from "../programs/c_program.ts";
+import { SITES } from "../dns/geo_database.ts";
 import { type CpuShares, cpuSharesOf } from "./cpu.ts";
 
 /** A second of questions. */
@@ -17,6 +18,14 @@ export interface NodeSecond {
   readonly name: string;
   /** Processor time of an answer, nanoseconds. */
   readonly perAnswer: CpuShares;
+}
+
+/** What a node took. */
+export interface NodeTaken {
+  /** In their order. */
+  readonly seconds: readonly NodeSecond[];
+  /** From the request that forces a site down in all pools to the reply, milliseconds. */
+  readonly forceDownMs: number;
 }
 
 /** Seconds' worth of different questions; all but the first are asked as fast as can be before clients count as known. */
@@ -37,7 +46,7 @@ interface Bed {
 }
 
 /** Starts the executable twice, and asks it at once and after a while; `null` = there is no executable. */
-export async function nodeSeconds(answers: number): Promise<NodeSecond[] | null> {
+export async function nodeTaken(answers: number): Promise<NodeTaken | null> {
   const { program } = OURS.find(({ name }) => name === "pleiades-executable")!;
   if (!await Deno.stat(program).then(() => true, () => false)) return null;
   const folder = await Deno.makeTempDir();
@@ -45,9 +54,10 @@ export async function nodeSeconds(answers: number): Promise<NodeSecond[] | null>
     const workload = WORKLOADS.find(({ id }) => id === "c")!;
     const bed = { folder, answers, workload, flood: await buildC("flood", folder) };
     await writeQuestions(bed);
-    const atOnce = await askNode(bed, 0);
-    const [settled] = await askNode(bed, SETTLED_MS);
-    return [...atOnce, { ...settled!, name: `first second, ${SETTLED_MS / 1000} s after a start` }];
+    const { seconds, forceDownMs } = await askNode(bed, 0);
+    const { seconds: [settled] } = await askNode(bed, SETTLED_MS);
+    const name = `first second, ${SETTLED_MS / 1000} s after a start`;
+    return { seconds: [...seconds, { ...settled!, name }], forceDownMs };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -63,13 +73,15 @@ async function writeQuestions({ folder, answers, workload }: Bed): Promise<void>
   await Deno.writeTextFile(`${folder}/all`, lines.slice(answers).join(""));
 }
 
-async function askNode(bed: Bed, settleMs: number): Promise<NodeSecond[]> {
+async function askNode(bed: Bed, settleMs: number): Promise<NodeTaken> {
   const { folder: above, workload, answers } = bed;
   const peer = OURS.find(({ name }) => name === "pleiades-executable")!;
   const folder = await Deno.makeTempDir({ dir: above });
   const port = freePort();
   const place = { program: peer.program, folder, port, workload, zoneFile: `${above}/zone` };
-  const [program, ...args] = await peer.prepare(place);
+  const [program, ...prepared] = await peer.prepare(place);
+  const api = `127.0.0.1:${freePort()}`;
+  const args = [...prepared, "--api", api];
   const stdio = { stdin: "null", stdout: "null", stderr: "null" } as const;
   const node = new Deno.Command(program, { args, cwd: folder, ...stdio }).spawn();
   try {
@@ -85,10 +97,16 @@ async function askNode(bed: Bed, settleMs: number): Promise<NodeSecond[]> {
       await second("second second", "second-1"),
       await second("third second", "second-2"),
     ];
-    if (settleMs > 0) return cold;
+    if (settleMs > 0) return { seconds: cold, forceDownMs: 0 };
     await ask(bed, { port, file: "all", seconds: KNOWN_SECONDS, perSecond: null });
     await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
-    return [...cold, await second("later, clients known", "second-1")];
+    const known = await second("later, clients known", "second-1");
+    const beforeMs = performance.now();
+    await forceDown(api, SITES[0]!.name);
+    const forceDownMs = performance.now() - beforeMs;
+    const fallen = await second("first second without a site", "second-1");
+    const fallenSecond = await second("second second without it", "second-2");
+    return { seconds: [...cold, known, fallen, fallenSecond], forceDownMs };
   } finally {
     node.kill("SIGTERM");
     await node.status;
@@ -138,4 +156,22 @@ async function untilAnswered(port: number, name: string): Promise<void> {
     clearInterval(asking);
     socket.close();
   }
+}
+
+/** As an operator takes a site out of all pools; resolves when workers answer so. */
+async function forceDown(api: string, region: string): Promise<void> {
+  const override = {
+    target: `region:${region}`,
+    state: "down",
+    reason: "its uplink is cut",
+    owner: "bench",
+    for: "1h",
+  };
+  const response = await fetch(`http://${api}/api/v1/overrides`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(override),
+  });
+  const text = await response.text();
+  if (response.status !== 201) throw new Error(`${api} says ${response.status}: ${text}`);
 }

@@ -205,8 +205,8 @@ function geoPoolOf(i: number): SteeredPool {
 
 function siteMembers(number: number) {
   return siteAddresses(number).map((ipAddress, site) => {
-    const { latitude, longitude } = SITES[site]!;
-    return { ipAddress, port: 443, latitude, longitude };
+    const { name, latitude, longitude } = SITES[site]!;
+    return { ipAddress, port: 443, region: name, latitude, longitude };
   });
 }
 
