@@ -11,7 +11,7 @@ import type { Edit } from "../change/edit.ts";
 import { etagOf, ifRevision } from "./conditional.ts";
 import type { ApiParts } from "./ports.ts";
 import { notFound } from "./problem.ts";
-import { NO_WORDS, type OwnWords, write } from "./write.ts";
+import { isDryRun, NO_WORDS, type OwnWords, planned, write } from "./write.ts";
 
 /** One kind of object. */
 export interface Kind<Row, Shown> {
@@ -72,8 +72,11 @@ export class Collection<Row extends StoredObject, Shown> {
     about: OwnWords = NO_WORDS,
   ): Promise<[body: Shown, status: 200 | 201]> {
     const { path, show } = this.#kind;
+    if (isDryRun(c)) {
+      await planned(c, this.#parts, edit, about);
+      return [show(row), 200];
+    }
     const written = write(c, this.#parts, edit, about);
-    if (written.dryRun) return [show(row), 200];
     const stored = this.found(row.id);
     c.header("ETag", etagOf(stored.revision));
     c.header("Location", `${path}/${row.id}`);
@@ -99,6 +102,8 @@ export class Collection<Row extends StoredObject, Shown> {
   /** Deletes an object, if it is still the one that the client saw. */
   async delete(c: Context, edit: Deletion): Promise<void> {
     const { revision } = this.found(edit.id);
-    await write(c, this.#parts, { ...edit, ...ifRevision(c, revision) }).settled();
+    const asked = { ...edit, ...ifRevision(c, revision) };
+    if (isDryRun(c)) await planned(c, this.#parts, asked);
+    else await write(c, this.#parts, asked).settled();
   }
 }

@@ -59,6 +59,29 @@ export function write(
   };
 }
 
+/**
+ * Has a request that only asks what an edit would do answered with the plan of it. One that reaches very many pools holds nothing
+ * else up meanwhile.
+ *
+ * @throws {ChangeRefused} when the edit can't be made
+ */
+export async function planned(
+  c: Context,
+  parts: ApiParts,
+  edit: Edit,
+  about: OwnWords = NO_WORDS,
+): Promise<void> {
+  const origin = withWords(originOf(c), about);
+  const { signal } = c.req.raw;
+  try {
+    answerWith(c, await parts.changes.plan([edit], origin, signal));
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new ApiProblem(400, "The client ended the call before there was a plan");
+  }
+  c.header("Pleiades-Generation", String(parts.store.generation()));
+}
+
 /** What an object says of itself, which stands in its entry where the request says nothing. */
 export interface OwnWords {
   /** Who answers for it. */

@@ -15,7 +15,8 @@ import {
   type RolledBack,
 } from "./edit.ts";
 import type { LogMessage } from "./log_message.ts";
-import type { Order, Report, ThreadLog, ThreadOptions, ThreadRollback } from "./orders.ts";
+import type { Plan } from "./plan_report.ts";
+import type { Order, Report, ThreadLog, ThreadOptions, ThreadPlan, ThreadRollback } from "./orders.ts";
 
 /** What became of the model, and when the thread is gone. */
 export interface ThreadOutcome<Outcome> {
@@ -71,6 +72,21 @@ export async function rollBackOnThread(
     using _ = sent.dryRun ? null : store.lend();
     return await thread.rollBack(store.path, sent);
   });
+}
+
+/**
+ * Makes a plan of edits on a thread that is made for it.
+ *
+ * @throws {ChangeRefused} as `Changes.dryRun`
+ * @throws the signal's reason
+ */
+export async function planOnThread(
+  { store, signal, ...sent }: Omit<ThreadPlan, "aborted" | "dryRun"> & {
+    readonly store: Store;
+    readonly signal: AbortSignal;
+  },
+): Promise<ThreadOutcome<Plan>> {
+  return await onThread({ signal }, (thread) => thread.plan(store.path, { ...sent, dryRun: true }));
 }
 
 /**
@@ -136,6 +152,7 @@ class ApplyThread {
   readonly #ready = Promise.withResolvers<void>();
   readonly #done = Promise.withResolvers<Applied>();
   readonly #rolledBack = Promise.withResolvers<RolledBack>();
+  readonly #planned = Promise.withResolvers<Plan>();
   readonly #taken = Promise.withResolvers<TakenOnThread>();
   readonly #closed = Promise.withResolvers<void>();
   #aheadBytes = 0;
@@ -151,7 +168,7 @@ class ApplyThread {
       this.#fail(new Error(`The thread that applies a model failed: ${event.message}`));
       this.#end();
     };
-    for (const { promise } of [this.#ready, this.#done, this.#rolledBack, this.#taken]) {
+    for (const { promise } of [this.#ready, this.#done, this.#rolledBack, this.#planned, this.#taken]) {
       promise.catch(() => {});
     }
   }
@@ -170,6 +187,13 @@ class ApplyThread {
     this.#hasDatabase = true;
     this.#post({ kind: "rollback", path, options: { ...options, aborted: this.#aborted } });
     return await this.#rolledBack.promise;
+  }
+
+  /** Makes a plan. */
+  async plan(path: string, options: Omit<ThreadPlan, "aborted">): Promise<Plan> {
+    this.#hasDatabase = true;
+    this.#post({ kind: "plan", path, options: { ...options, aborted: this.#aborted } });
+    return await this.#planned.promise;
   }
 
   /** Begins to take messages. */
@@ -234,6 +258,8 @@ class ApplyThread {
         return this.#done.resolve(report.applied);
       case "rolledBack":
         return this.#rolledBack.resolve(report.outcome);
+      case "planned":
+        return this.#planned.resolve(report.plan);
       case "taken":
         return this.#taken.resolve(report);
       case "refused":
@@ -251,6 +277,7 @@ class ApplyThread {
     this.#ready.reject(cause);
     this.#done.reject(cause);
     this.#rolledBack.reject(cause);
+    this.#planned.reject(cause);
     this.#taken.reject(cause);
   }
 

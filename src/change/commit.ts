@@ -19,7 +19,7 @@ import type { ChangeCounts } from "../store/replacement.ts";
 import type { Store } from "../store/store.ts";
 import { UNTOUCHED } from "../store/touched.ts";
 import { type Step, write, type Writer, writeTogether } from "../store/write.ts";
-import { applyOnThread, rollBackOnThread, takeLogOnThread } from "./apply_thread.ts";
+import { applyOnThread, planOnThread, rollBackOnThread, takeLogOnThread } from "./apply_thread.ts";
 import { Draft } from "./draft.ts";
 import {
   type Applied,
@@ -114,6 +114,43 @@ export class Changes {
    */
   dryRun(edits: readonly Edit[], origin: Origin): Plan {
     return this.#run(makerOf(edits), { origin, keep: false }).plan!;
+  }
+
+  /**
+   * What `commit` would do, without doing it: `dryRun`, on a thread of its own where an override covers so many pools that
+   * this one couldn't do anything else for a while.
+   *
+   * @throws {ChangeRefused} when the model after the edits would be wrong
+   * @throws the signal's reason
+   */
+  async plan(edits: readonly Edit[], origin: Origin, signal: AbortSignal): Promise<Plan> {
+    if (this.#store.path === ":memory:" || !edits.some((edit) => this.#coversMany(edit))) {
+      return this.dryRun(edits, origin);
+    }
+    this.#expectWritable();
+    const planned = this.#lastPlan.then(() =>
+      planOnThread({
+        ...{ edits, origin, signal },
+        store: this.#store,
+        history: this.#limits,
+        guard: this.#guard?.portable() ?? null,
+      })
+    );
+    this.#lastPlan = planned.catch(() => {});
+    const { outcome, closed } = await planned;
+    this.#closing = Promise.all([this.#closing, closed]).then(() => {});
+    return outcome;
+  }
+
+  #coversMany(edit: Edit): boolean {
+    const { overrides } = this.#store;
+    const override = edit.kind === "createOverride"
+      ? { target: edit.fields.target, poolId: "" }
+      : edit.kind === "deleteOverride"
+      ? overrides.get(edit.id)
+      : null;
+    return override !== null && override.target.startsWith("region:") &&
+      overrides.poolsCoveredBy(override).length > COVERED_HERE_MAX;
   }
 
   /**
@@ -488,6 +525,9 @@ function guarded({ refusals }: Examination): ChangeRefused {
 const HERE_BYTES_MAX = 64 << 10;
 /** Comparing with a stored model of this size takes some milliseconds. */
 const HERE_OBJECTS_MAX = 2_000;
+
+/** A plan of an override of so many pools takes a tenth of a second. */
+const COVERED_HERE_MAX = 200;
 
 function makerOf(edits: readonly Edit[]): (draft: Draft) => void {
   return (draft) => {

@@ -4,7 +4,8 @@
  * An apply reads a model, compares it with the stored one and commits the difference, on a
  * connection of its own, while the main thread goes on with everything else.
  *
- * A rollback does the same with a model of the history, and messages of the cluster's log with what they do.
+ * A rollback does the same with a model of the history, and messages of the cluster's log with what they do. Of edits that reach
+ * very many pools it only makes a plan.
  *
  * It lives for one model. It asks before it takes the write lock, so that the main thread knows not to wait for it.
  * A digest only reads. Messages in: `Order`; out: `Report`.
@@ -22,6 +23,8 @@ import {
   type ApplyOptions,
   ChangeRefused,
   type Commit,
+  type Edit,
+  type Origin,
   type Problem,
   type RefusalKind,
   type RollbackOptions,
@@ -32,6 +35,7 @@ import { LogJob } from "./log_job.ts";
 import type { LogMessage, Taken, Whole } from "./log_message.ts";
 import { trimHeap } from "./memory.ts";
 import { beginImport, type ModelImport } from "./model_import.ts";
+import type { Plan } from "./plan_report.ts";
 import type { JudgedModel } from "./staged_model.ts";
 
 /** From the main thread. */
@@ -43,6 +47,7 @@ export type Order =
   | { readonly kind: "judge" }
   | { readonly kind: "commit" }
   | { readonly kind: "rollback"; readonly path: string; readonly options: ThreadRollback }
+  | { readonly kind: "plan"; readonly path: string; readonly options: ThreadPlan }
   | { readonly kind: "log"; readonly path: string; readonly options: ThreadLog }
   /** The bytes that follow are the lines of this digest. */
   | { readonly kind: "part"; readonly digest: string }
@@ -66,6 +71,14 @@ export interface ThreadOptions extends Omit<ApplyOptions, "signal">, JobOptions 
 
 /** `RollbackOptions` as they can be sent. */
 export interface ThreadRollback extends Omit<RollbackOptions, "signal">, JobOptions {}
+
+/** Edits of which only a plan is wanted. */
+export interface ThreadPlan extends JobOptions {
+  /** In their order. */
+  readonly edits: readonly Edit[];
+  /** Who asks. */
+  readonly origin: Origin;
+}
 
 /** Messages of the cluster's log, which may refer to parts that follow. */
 export interface ThreadLog extends JobOptions {
@@ -92,6 +105,7 @@ export type Report =
     readonly guards: readonly GuardRefusal[];
   }
   | { readonly kind: "rolledBack"; readonly outcome: RolledBack }
+  | { readonly kind: "planned"; readonly plan: Plan }
   | { readonly kind: "taken"; readonly taken: Taken; readonly commits: readonly Commit[] }
   | { readonly kind: "busy"; readonly message: string }
   | { readonly kind: "failed"; readonly message: string }
@@ -176,6 +190,12 @@ async function obey(order: Order): Promise<void> {
       job = order.options;
       await open();
       report({ kind: "rolledBack", outcome: rollBack(order.options) });
+      return close();
+    case "plan":
+      path = order.path;
+      job = order.options;
+      await open();
+      report({ kind: "planned", plan: changesBy(job).dryRun(order.options.edits, order.options.origin) });
       return close();
     case "abort":
       return close();
