@@ -19,7 +19,13 @@ import type { ChangeCounts } from "../store/replacement.ts";
 import type { Store } from "../store/store.ts";
 import { UNTOUCHED } from "../store/touched.ts";
 import { type Step, write, type Writer, writeTogether } from "../store/write.ts";
-import { applyOnThread, planOnThread, rollBackOnThread, takeLogOnThread } from "./apply_thread.ts";
+import {
+  applyOnThread,
+  planOnThread,
+  rollBackOnThread,
+  takeLogOnThread,
+  type ThreadOutcome,
+} from "./apply_thread.ts";
 import { Draft } from "./draft.ts";
 import {
   type Applied,
@@ -54,6 +60,7 @@ export interface Refused {
 export class Changes {
   readonly #store: Store;
   readonly #clock: Pick<Clock, "unixMs">;
+  readonly #isGivenUp: () => boolean;
   #limits: HistoryLimits;
   #guard: Guard | null = null;
   #admission: Admission | null = null;
@@ -64,18 +71,25 @@ export class Changes {
   /** The same of dry runs, which may read a body that never comes: no apply waits for them. */
   #lastPlan: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> = Promise.resolve();
+  /** Threads, from their start until they are gone. */
+  readonly #threads = new Set<Promise<unknown>>();
 
-  /** The store stays the caller's to close; `history` says how much of it is kept. */
+  /**
+   * The store stays the caller's to close; `history` says how much of it is kept. Where this thread is there for one job,
+   * `isGivenUp` says whether it is still wanted: what isn't committed then is broken off with an `AbortError`.
+   */
   constructor(
-    { store, clock, history = HISTORY_LIMITS }: {
+    { store, clock, history = HISTORY_LIMITS, isGivenUp = () => false }: {
       readonly store: Store;
       readonly clock: Pick<Clock, "unixMs">;
       readonly history?: HistoryLimits;
+      readonly isGivenUp?: () => boolean;
     },
   ) {
     this.#store = store;
     this.#clock = clock;
     this.#limits = history;
+    this.#isGivenUp = isGivenUp;
   }
 
   /** Keeps so much history from the next commit on. */
@@ -129,17 +143,15 @@ export class Changes {
     }
     this.#expectWritable();
     const planned = this.#lastPlan.then(() =>
-      planOnThread({
+      this.#onThread(planOnThread({
         ...{ edits, origin, signal },
         store: this.#store,
         history: this.#limits,
         guard: this.#guard?.portable() ?? null,
-      })
+      }))
     );
     this.#lastPlan = planned.catch(() => {});
-    const { outcome, closed } = await planned;
-    this.#closing = Promise.all([this.#closing, closed]).then(() => {});
-    return outcome;
+    return await planned;
   }
 
   #coversMany(edit: Edit): boolean {
@@ -175,24 +187,24 @@ export class Changes {
     return applied;
   }
 
-  /** Resolves when no thread of an apply is left; the database may be closed then. */
-  idle(): Promise<void> {
-    return this.#closing;
+  /** Resolves when no thread is left, of those that have begun; the database may be closed then. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#threads);
   }
 
   /** Makes a model that was read and judged the stored one, in this turn. */
   applyJudged(
     judged: JudgedModel,
-    { origin, dryRun, force = false, replayMs = 0, ifGeneration, isAborted }:
-      & Pick<ApplyOptions, "origin" | "dryRun" | "force" | "replayMs" | "ifGeneration">
-      & { readonly isAborted: () => boolean },
+    { origin, dryRun, force = false, replayMs = 0, ifGeneration }: Pick<
+      ApplyOptions,
+      "origin" | "dryRun" | "force" | "replayMs" | "ifGeneration"
+    >,
   ): Applied {
     if (!("make" in judged)) return { kind: "invalid", problems: judged.problems };
     if (judged.empty) return { kind: "empty" };
     const make = (draft: Draft) => {
       if (ifGeneration !== null && this.#store.generation() !== ifGeneration) throw stale(ifGeneration);
       judged.make(draft);
-      if (isAborted()) throw new DOMException("The apply was given up before its commit", "AbortError");
     };
     const { commit, changed, objects, plan } = this.#run(make, { origin, keep: !dryRun, force, replayMs });
     if (changed && !dryRun) this.#tell(commit);
@@ -234,13 +246,12 @@ export class Changes {
   ): Promise<Taken> {
     const taken = this.#lastApply.then(async () => {
       await this.#closing;
-      const { outcome, closed } = await takeLogOnThread(messages, {
+      const outcome = await this.#onThread(takeLogOnThread(messages, {
         ...options,
         store: this.#store,
         history: this.#limits,
         guard: this.#guard?.portable() ?? null,
-      });
-      this.#closing = Promise.all([this.#closing, closed]).then(() => {});
+      }));
       for (const commit of outcome.commits) this.#tell(commit);
       return outcome.taken;
     });
@@ -250,9 +261,7 @@ export class Changes {
 
   /** Does it in this turn. */
   rollbackHere(
-    { to, ifGeneration, origin, dryRun, force = false, isAborted }:
-      & Omit<RollbackOptions, "signal">
-      & { readonly isAborted: () => boolean },
+    { to, ifGeneration, origin, dryRun, force = false }: Omit<RollbackOptions, "signal">,
   ): RolledBack {
     const { history } = this.#store;
     const target = rollbackTarget(history, to);
@@ -263,7 +272,6 @@ export class Changes {
       // Another process may have changed something in between.
       if (rollbackTarget(history, to) !== target) throw stale(target);
       objects = draft.restore(target);
-      if (isAborted()) throw new DOMException("The rollback was given up before its commit", "AbortError");
     };
     const { commit, changed, plan } = this.#run(make, {
       force,
@@ -353,7 +361,10 @@ export class Changes {
     const head = await readUpTo(bytes, this.#store.path === ":memory:" ? Infinity : HERE_BYTES_MAX);
     // A day's queries take seconds to be answered once more.
     const isQuick = (options.replayMs ?? 0) === 0 || this.#store.path === ":memory:";
-    if (head.done && this.#isSmall() && isQuick) return this.#applyHere(head.chunks, options);
+    if (head.done && this.#isSmall() && isQuick) {
+      options.signal.throwIfAborted();
+      return this.#applyHere(head.chunks, options);
+    }
     return await this.#applyOnThread(head, bytes, options);
   }
 
@@ -365,16 +376,15 @@ export class Changes {
     const { history } = this.#store;
     const target = rollbackTarget(history, options.to);
     if (this.#store.path === ":memory:" || history.hasAtMostAfter(target, HERE_OBJECTS_MAX)) {
-      return this.rollbackHere({ ...options, isAborted: () => signal.aborted });
+      return this.rollbackHere(options);
     }
     await this.#closing;
-    const { outcome, closed } = await rollBackOnThread({
+    const outcome = await this.#onThread(rollBackOnThread({
       ...options,
       store: this.#store,
       history: this.#limits,
       guard: this.#guard?.portable() ?? null,
-    });
-    this.#closing = Promise.all([this.#closing, closed]).then(() => {});
+    }));
     if (outcome.changed && !options.dryRun) this.#tell(outcome.commit);
     return outcome;
   }
@@ -383,7 +393,7 @@ export class Changes {
     using reading = beginImport(() => this.#store, options);
     for (const chunk of chunks) reading.write(chunk);
     reading.end();
-    return this.applyJudged(reading.finish(), { ...options, isAborted: () => options.signal.aborted });
+    return this.applyJudged(reading.finish(), options);
   }
 
   async #applyOnThread(
@@ -392,15 +402,27 @@ export class Changes {
     options: ApplyOptions,
   ): Promise<Applied> {
     await this.#closing;
-    const { outcome: applied, closed } = await applyOnThread(joined(head, rest), {
+    const applied = await this.#onThread(applyOnThread(joined(head, rest), {
       ...options,
       store: this.#store,
       history: this.#limits,
       guard: this.#guard?.portable() ?? null,
-    });
-    this.#closing = Promise.all([this.#closing, closed]).then(() => {});
+    }));
     if (applied.kind === "applied" && applied.changed && !options.dryRun) this.#tell(applied.commit);
     return applied;
+  }
+
+  /** What came of a thread's work; whoever writes next waits until it is gone. */
+  async #onThread<Outcome>(begun: Promise<ThreadOutcome<Outcome>>): Promise<Outcome> {
+    const gone = begun.then(({ closed }) => closed, () => {}).finally(() => this.#threads.delete(gone));
+    this.#threads.add(gone);
+    const { outcome, closed } = await begun;
+    this.#closing = Promise.all([this.#closing, closed]).then(() => {});
+    return outcome;
+  }
+
+  #expectWanted(): void {
+    if (this.#isGivenUp()) throw new DOMException("The change was given up before its commit", "AbortError");
   }
 
   /** Whether the stored model is small enough to be compared in a turn of this thread. */
@@ -434,12 +456,13 @@ export class Changes {
     }
   }
 
-  #examine(proposal: Omit<Proposal, "store" | "before">): Examination {
+  #examine(proposal: Omit<Proposal, "store" | "before" | "expectWanted">): Examination {
     if (this.#guard === null || UNGUARDED_WAYS.has(proposal.origin.via)) return NOTHING_FORESEEN;
     const { poolIds, serviceIds, zoneDomains } = proposal.touched;
     const touched = poolIds.length + serviceIds.length + zoneDomains.length;
     using before = touched > TOUCHED_SMALL ? this.#store.committed() : null;
-    return this.#guard.examine({ ...proposal, store: this.#store, before });
+    const expectWanted = () => this.#expectWanted();
+    return this.#guard.examine({ ...proposal, store: this.#store, before, expectWanted });
   }
 
   #run(
@@ -479,6 +502,7 @@ export class Changes {
     const { git } = origin;
     const draft = new Draft({ store: this.#store, writer, nowMs: this.#clock.unixMs() });
     make(draft);
+    this.#expectWanted();
     const { touched, all } = draft.conclude();
     const { via, by, reason } = origin;
     const { generation } = writer;

@@ -30,6 +30,8 @@ export interface Proposal {
   readonly isPlan: boolean;
   /** How far back recorded queries are to be answered once more, milliseconds; 0 = not at all. */
   readonly replayMs: number;
+  /** Throws when whoever wants it has given it up meanwhile; called again and again in what may take long. */
+  readonly expectWanted: () => void;
 }
 
 /** Looks at changes. */

@@ -75,7 +75,7 @@ export class OfflineModel implements Disposable {
   /** The model of files without problems; its ids are new. Call it once. */
   model(): Model {
     const origin = { via: "cli", by: "", reason: "" };
-    const options = { origin, dryRun: false, ifGeneration: null, isAborted: () => false };
+    const options = { origin, dryRun: false, ifGeneration: null };
     new Changes({ store: this.#store, clock: systemClock }).applyJudged(this.#judged, options);
     return this.#store.model();
   }

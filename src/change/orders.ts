@@ -211,7 +211,7 @@ async function open(): Promise<void> {
 }
 
 function commit(): Applied {
-  return changesBy(options).applyJudged(judged, { ...options, isAborted });
+  return changesBy(options).applyJudged(judged, options);
 }
 
 function takeLog(log: LogJob): Report {
@@ -222,11 +222,11 @@ function takeLog(log: LogJob): Report {
 }
 
 function rollBack(options: ThreadRollback): RolledBack {
-  return changesBy(options).rollbackHere({ ...options, isAborted });
+  return changesBy(options).rollbackHere(options);
 }
 
 function changesBy({ history, guard }: JobOptions): Changes {
-  const changes = new Changes({ store: store!, clock: systemClock, history });
+  const changes = new Changes({ store: store!, clock: systemClock, history, isGivenUp: isAborted });
   if (guard !== null) changes.guardBy(guardOf(guard));
   return changes;
 }

@@ -127,7 +127,7 @@ export class AnswerGuard implements Guard {
 
   /** `null` = whatever differs, it can't be refused. */
   #compare(proposal: Proposal, limits: GuardLimits): Found | null {
-    const { store, counts, generation, before, isPlan, replayMs } = proposal;
+    const { store, counts, generation, before, isPlan, replayMs, expectWanted } = proposal;
     let { touched } = proposal;
     const after = new StoredState(store);
     const past: ModelState = before
@@ -157,9 +157,10 @@ export class AnswerGuard implements Guard {
       isShown: isPlan,
     });
     if (reach.subjects.length === 0 && replayMs === 0) return NOTHING_FOUND;
+    expectWanted();
     const [was, willBe] = [new Forecast(reach.before, world), new Forecast(reach.after, world)];
     const differences = differ(was, willBe, {
-      subjects: reach.subjects,
+      subjects: eachWanted(reach.subjects, expectWanted),
       clients: clientsOf([reach.before, reach.after], world.geoData, clientsMaxOf(reach, isPlan)),
     });
     const to = Math.floor(nowMs() / HOUR_MS);
@@ -168,9 +169,17 @@ export class AnswerGuard implements Guard {
       ...{ before: was, after: willBe, hours: { from, to } },
       names: new Set(reach.subjects.map(({ name }) => name)),
       total: store.traffic.total(from, to),
-      recorded: store.traffic.between(from, to),
+      recorded: eachWanted(store.traffic.between(from, to), expectWanted),
     });
     return { differences, losingPool: reach.losingPool, replay };
+  }
+}
+
+/** Each of the items, until `expectWanted` throws. */
+function* eachWanted<Item>(items: Iterable<Item>, expectWanted: () => void): Generator<Item> {
+  for (const item of items) {
+    expectWanted();
+    yield item;
   }
 }
 

@@ -20,6 +20,7 @@ import { dump } from "../store/dump.ts";
 import { Folder } from "../store/folder.ts";
 import { commitsArbitrary } from "./edit_arbitrary.ts";
 import { keysToIds, revisionsByKey, storeOf, withoutIds } from "./model_keys.ts";
+import { openFiles } from "./open_files.ts";
 import { createPool, id, ORIGIN } from "./samples.ts";
 
 const RUNS = { numRuns: runs(10) };
@@ -241,28 +242,12 @@ Deno.test({
   },
 });
 
-/** Files of the folder that this process has open. */
-function openFiles(folder: string): string[] {
-  const names = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => name);
-  return names.map(fileBehind).filter((path) => path.startsWith(folder)).sort();
-}
-
-/** Nothing for a descriptor that is closed by now, like that of the folder itself. */
-function fileBehind(descriptor: string): string {
-  try {
-    return Deno.readLinkSync(`/proc/self/fd/${descriptor}`);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
-}
-
 Deno.test("an apply that is given up while it writes is undone", () => {
   using store = Store.memory();
-  const changes = changesOf(store);
+  const changes = new Changes({ store, clock: new ManualClock(), isGivenUp: () => true });
   using reading = beginImport(() => store, { file: "body", format: "ndjson" });
   reading.write(new TextEncoder().encode(services(10)));
-  const options = { origin: ORIGIN, dryRun: false, ifGeneration: null, isAborted: () => true };
+  const options = { origin: ORIGIN, dryRun: false, ifGeneration: null };
   reading.end();
   assert.throws(() => changes.applyJudged(reading.finish(), options), { name: "AbortError" });
   assert.deepEqual([store.generation(), store.services.count()], [0, 0]);

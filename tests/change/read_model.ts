@@ -40,7 +40,6 @@ export function readTexts(
     origin: ORIGIN,
     dryRun: false,
     ifGeneration: null,
-    isAborted: () => false,
   });
   return { model: { ...store.model(), generation: 0 }, problems: [] };
 }

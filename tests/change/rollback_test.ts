@@ -343,7 +343,7 @@ Deno.test("a change that comes between the choice of what is undone and the undo
       return "";
     },
   };
-  const undo = () => world.changes.rollbackHere({ to: null, origin, dryRun: false, isAborted: () => false });
+  const undo = () => world.changes.rollbackHere({ to: null, origin, dryRun: false });
   throws(undo, (error) => error instanceof ChangeRefused && error.kind === "stale");
   deepEqual(["third", "fourth"].map((name) => world.store.pools.byName(name) !== null), [true, true]);
   equal(world.store.generation(), 3);

@@ -1,12 +1,15 @@
 /** @module Tests of plans of overrides that cover very many pools, which a thread makes. */
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import { setImmediate as immediate } from "node:timers/promises";
+import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
 import { Changes } from "../../src/change/commit.ts";
 import type { Edit } from "../../src/change/edit.ts";
+import type { Guard } from "../../src/change/guard.ts";
 import { EMPTY_GEO_DATA } from "../../src/geo/geo_data.ts";
 import { AnswerGuard } from "../../src/plan/answer_guard.ts";
 import { Store } from "../../src/store/store.ts";
 import { systemClock } from "../../src/clock.ts";
 import { TEST_SETTINGS } from "../test_node.ts";
+import { openFiles } from "./open_files.ts";
 import { createMember, createOverride, createPool, createService, id, ORIGIN } from "./samples.ts";
 
 /** More than are planned in a turn. */
@@ -19,6 +22,16 @@ const OVERRIDE: readonly Edit[] = [
 ];
 /** An hour that is over. */
 const LATE: readonly Edit[] = [createOverride(9_001, { target: "region:fra" })];
+
+function guard(): Guard {
+  return AnswerGuard.of({
+    settings: TEST_SETTINGS,
+    health: { out: new Map(), roundTripsUs: new Map() },
+    geoData: EMPTY_GEO_DATA,
+    addresses: new Map(),
+    nowMs: systemClock.unixMs(),
+  });
+}
 
 /** Changes of a database in a folder, with a pool for each of many services, all of which have a member in one region. */
 class Bench implements AsyncDisposable {
@@ -36,18 +49,21 @@ class Bench implements AsyncDisposable {
       ]).flat(),
       ORIGIN,
     );
-    this.changes.guardBy(AnswerGuard.of({
-      settings: TEST_SETTINGS,
-      health: { out: new Map(), roundTripsUs: new Map() },
-      geoData: EMPTY_GEO_DATA,
-      addresses: new Map(),
-      nowMs: systemClock.unixMs(),
-    }));
+    this.changes.guardBy(guard());
+  }
+
+  /** Files of the database that are open, once for each connection. */
+  openFiles(): string[] {
+    return openFiles(this.#folder);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.changes.idle();
     this.store.close();
+    const left = [...Deno.readDirSync(this.#folder)].map(({ name }) => name).filter((name) =>
+      name.endsWith("-wal")
+    );
+    deepEqual(left, [], "whoever closes it last folds the log into the file");
     Deno.removeSync(this.#folder, { recursive: true });
   }
 }
@@ -84,4 +100,39 @@ Deno.test("a plan of an override that is wrong is refused, and one that is given
     new AbortController().signal,
   );
   equal(next.objects.override?.deleted, 1);
+});
+
+Deno.test({
+  name: "the database isn't closed under a plan that is given up",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    let planned: Promise<unknown>;
+    {
+      await using bench = new Bench();
+      const givingUp = new AbortController();
+      planned = bench.changes.plan(OVERRIDE, ORIGIN, givingUp.signal);
+      planned.catch(() => {});
+      const before = bench.openFiles().length;
+      while (bench.openFiles().length === before) await immediate();
+      givingUp.abort();
+    }
+    await rejects(planned, { name: "AbortError" });
+  },
+});
+
+Deno.test("what a change would do is looked at for as long as the change is wanted", async () => {
+  await using bench = new Bench();
+  let asked = 0;
+  let wanted = Infinity;
+  const changes = new Changes({ store: bench.store, clock: systemClock, isGivenUp: () => ++asked > wanted });
+  changes.guardBy(guard());
+  changes.dryRun(OVERRIDE, ORIGIN);
+  ok(asked > POOLS, "asked for each name");
+  for (wanted of [0, 1, 2, POOLS >> 1]) {
+    asked = 0;
+    throws(() => changes.dryRun(OVERRIDE, ORIGIN), { name: "AbortError" });
+    throws(() => changes.commit(OVERRIDE, ORIGIN), { name: "AbortError" });
+    equal(asked, wanted + 2, "no longer than that");
+  }
+  equal(bench.store.overrides.all().length, 0);
 });
