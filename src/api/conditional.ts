@@ -58,6 +58,7 @@ export const notModified: MiddlewareHandler = async (c, next) => {
   const headers = new Headers(c.res.headers);
   for (const name of ["content-type", "content-length"]) headers.delete(name);
   // Hono merges the headers of the response it replaces into the new one, unless there is none.
+  await c.res.body?.cancel();
   c.res = undefined;
   c.res = new Response(null, { status: 304, headers });
 };

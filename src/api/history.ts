@@ -10,8 +10,10 @@ import { differenceBetween, modelAt } from "../change/past.ts";
 import { namedChanges } from "../change/plan_report.ts";
 import { strictObject } from "../input/strict_object.ts";
 import { rfc3339 } from "../clock.ts";
+import { streamed } from "../model/model_export.ts";
 import { type HistoryEntry, RECORDED_MAX } from "../store/history.ts";
-import { exported, modelText } from "./model.ts";
+import { modelText } from "./model.ts";
+import { modelAnswer } from "./model_answer.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
 import { NamedChangeSchema, shownChange } from "./plan.ts";
 import { ApiProblem } from "./problem.ts";
@@ -95,7 +97,7 @@ const routes = {
     request: { params: generationParams },
     responses: {
       200: { description: "The model", content: modelText },
-      ...problems(404, 410),
+      ...problems(404, 410, 503),
     },
   },
   diff: {
@@ -155,7 +157,13 @@ function serve(app: OpenAPIHono, { store }: ResourceParts): void {
     return c.json({ ...entryOf(entry), changes: changes.map(shownChange), summary, truncated }, 200);
   });
 
-  app.openapi(routes.model, (c) => exported(c, modelAt(store, Number(c.req.valid("param").generation))));
+  app.openapi(routes.model, (c) => {
+    const generation = Number(c.req.valid("param").generation);
+    return modelAnswer(
+      c,
+      () => ({ model: streamed(modelAt(store, generation)), [Symbol.dispose]: () => {} }),
+    );
+  });
 
   app.openapi(routes.diff, (c) => {
     const { from, to } = c.req.valid("query");

@@ -43,7 +43,8 @@ export async function* encodeAnswer(response: Response, framing: Framing): Async
     yield headOf(response, headers);
     return;
   }
-  let body = new Body(response.body);
+  const whole = new Body(response.body);
+  let body = whole;
   try {
     await body.gather();
     if (isPackable(headers)) {
@@ -74,6 +75,8 @@ export async function* encodeAnswer(response: Response, framing: Framing): Async
     if (isChunked) yield LAST_CHUNK;
   } finally {
     await body.cancel();
+    // What is packed from it may have ended before it was asked for anything.
+    await whole.cancel();
   }
 }
 

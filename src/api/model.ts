@@ -5,18 +5,15 @@
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { accepts } from "hono/accepts";
-import { parse } from "yaml";
 import type { Applied, ApplyOptions } from "../change/edit.ts";
 import type { Plan } from "../change/plan_report.ts";
-import type { Model } from "../model/model.ts";
 import { modelFileSchema } from "../model/model_reader.ts";
-import { exportModel, exportNdjson } from "../model/model_export.ts";
 import { type HeldModel, SHARED_MODEL, type SharedModel } from "../cluster/port.ts";
 import { parseDuration } from "../input/duration.ts";
 import { show, strictObject } from "../input/strict_object.ts";
 import { type FileProblem, formatProblem, YAML_SIZE_MAX } from "../input/yaml_source.ts";
 import { etagOf, ifRevision, notModified } from "./conditional.ts";
+import { JSON_TYPE, modelAnswer, modelOf, NDJSON, YAML } from "./model_answer.ts";
 import { PlanSchema, shownPlan } from "./plan.ts";
 import { ApiProblem } from "./problem.ts";
 import type { Resource, ResourceParts } from "./resource.ts";
@@ -38,10 +35,6 @@ import { answerWith, isDryRun, settle, SETTLE_MODEL_MS, termsOf } from "./write.
 
 /** Most of NDJSON that is read, bytes: some two million services. */
 export const NDJSON_BYTES_MAX: number = 256 << 20;
-
-const YAML = "application/yaml";
-const JSON_TYPE = "application/json";
-const NDJSON = "application/x-ndjson";
 
 const AppliedSchema = z.object({
   generation: z.int().min(0).meta({
@@ -129,7 +122,7 @@ const routes = {
     responses: {
       200: { description: "The model", headers: etagHeader, content: modelText },
       304: { description: "The model still has the ETag of If-None-Match" },
-      ...problems(),
+      ...problems(503),
     },
   },
   apply: {
@@ -192,9 +185,11 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store } = parts;
 
   app.openapi(routes.export, (c) => {
-    const model = store.model();
-    c.header("ETag", etagOf(model.generation));
-    return exported(c, model);
+    return modelAnswer(c, () => {
+      const reading = modelOf(store);
+      c.header("ETag", etagOf(reading.generation));
+      return reading;
+    });
   });
 
   app.openapi(routes.apply, async (c) => {
@@ -220,19 +215,6 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     const plan = planned(await read(c, parts, { dryRun: true, replayMs }));
     return c.json(plan, 200, { ETag: etagOf(plan.generation) });
   });
-}
-
-/** A model in the format that the request accepts. */
-export function exported(c: Context, model: Model): Response {
-  const format = accepts(c, { header: "Accept", supports: [JSON_TYPE, YAML, NDJSON], default: JSON_TYPE });
-  c.header("Vary", "Accept");
-  return c.body(modelIn(format, model), 200, { "content-type": format });
-}
-
-function modelIn(format: string, model: Model): string | ReadableStream<Uint8Array> {
-  if (format === NDJSON) return ReadableStream.from(exportNdjson(model)).pipeThrough(new TextEncoderStream());
-  const yaml = exportModel(model);
-  return format === YAML ? yaml : JSON.stringify(parse(yaml) ?? {});
 }
 
 /** Reads the model of a request, and applies it or says what would come of it. */

@@ -20,13 +20,7 @@ export function digestOf(store: Store): ModelDigest {
   const hash = createHash("sha256");
   store.database.run("BEGIN");
   try {
-    const texts = canonicalTexts({
-      pools: store.pools.each(),
-      services: store.services.each(),
-      zones: store.zones.all(),
-      fallback: store.fallback(),
-      names: { get: (id) => store.pools.get(id)?.name },
-    });
+    const texts = canonicalTexts(store.inOrder());
     for (const text of texts) hash.update(text).update("\n");
     return { generation: store.generation(), value: hash.digest().readUIntBE(0, 6) };
   } finally {

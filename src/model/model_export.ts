@@ -26,16 +26,75 @@ import { compareText } from "../input/yaml_source.ts";
 
 /** The model as canonical YAML; an empty model is a comment. */
 export function exportModel(model: Model): string {
-  const names = poolNames(model);
-  const sections = {
-    pools: sortedPools(model).map((pool) => poolEntry(pool, names)),
-    services: sortedServices(model).map((service) => serviceEntry(service, names)),
-    zones: sortedZones(model).map(zoneEntry),
-    ...fallbackEntries(model),
+  return [...streamedYaml(streamed(model))].join("");
+}
+
+/** A model in memory, to be read once from one end to the other. */
+export function streamed(model: Model): StreamedModel {
+  return {
+    pools: sortedPools(model),
+    services: sortedServices(model),
+    zones: sortedZones(model),
+    fallback: model.fallback,
+    names: poolNames(model),
   };
-  const filled = Object.fromEntries(Object.entries(sections).filter(([, section]) => !isEmpty(section)));
-  if (Object.keys(filled).length === 0) return "# The model is empty.\n";
-  const document = new Document(filled, { aliasDuplicateObjects: false });
+}
+
+/** Canonical YAML of a model that is read as it is written, an object a text, so that others may have turns in between. */
+export function* streamedYaml(model: StreamedModel): Generator<string> {
+  let isBare = true;
+  for (const [key, entries] of listsOf(model)) {
+    let isFirst = true;
+    for (const entry of entries) {
+      // What an entry is written as doesn't depend on those around it.
+      const text = yamlOf({ [key]: [entry] });
+      yield isFirst ? text : text.slice(`${key}:\n`.length);
+      isFirst = isBare = false;
+    }
+  }
+  for (const [key, block] of filledBlocks(model)) {
+    yield yamlOf({ [key]: block });
+    isBare = false;
+  }
+  if (isBare) yield "# The model is empty.\n";
+}
+
+/** The same as JSON: the document that the YAML is. */
+export function* streamedJson(model: StreamedModel): Generator<string> {
+  let before = "{";
+  for (const [key, entries] of listsOf(model)) {
+    let isFirst = true;
+    for (const entry of entries) {
+      yield `${isFirst ? `${before}"${key}":[` : ","}${JSON.stringify(entry)}`;
+      isFirst = false;
+    }
+    if (isFirst) continue;
+    yield "]";
+    before = ",";
+  }
+  for (const [key, block] of filledBlocks(model)) {
+    yield `${before}"${key}":${JSON.stringify(block)}`;
+    before = ",";
+  }
+  yield before === "{" ? "{}" : "}";
+}
+
+function* listsOf({ pools, services, zones, names }: StreamedModel): Generator<[string, Iterable<Entry>]> {
+  yield ["pools", mapped(pools, (pool) => poolEntry(pool, names))];
+  yield ["services", mapped(services, (service) => serviceEntry(service, names))];
+  yield ["zones", mapped(zones, zoneEntry)];
+}
+
+function* mapped<Item>(items: Iterable<Item>, entryOf: (item: Item) => Entry): Generator<Entry> {
+  for (const item of items) yield entryOf(item);
+}
+
+function filledBlocks(model: Pick<Model, "fallback">): [string, Entry][] {
+  return Object.entries<Entry>(fallbackEntries(model)).filter(([, block]) => !isEmpty(block));
+}
+
+function yamlOf(value: Entry): string {
+  const document = new Document(value, { aliasDuplicateObjects: false });
   visit(document, {
     Scalar(key, node) {
       if (key === "key" || typeof node.value !== "string" || !node.value.includes("\n")) return;
@@ -45,20 +104,16 @@ export function exportModel(model: Model): string {
   return document.toString({ lineWidth: 0 });
 }
 
+/** What says nothing as NDJSON: no line at all would read as a file that got lost. */
+export const EMPTY_NDJSON: string = `${JSON.stringify({ loadbalancer: {} })}\n`;
+
 /**
  * The model as NDJSON, an object a line. Each text is some whole lines with their line feeds: a stream that carried
- * line by line would spend more on its chunks than on what is in them. An empty model is a line that says nothing,
- * since no line at all would read as a file that got lost.
+ * line by line would spend more on its chunks than on what is in them.
  */
 export function* exportNdjson(model: Model): Generator<string> {
-  if (isEmptyModel(model)) return yield `${JSON.stringify({ loadbalancer: {} })}\n`;
-  yield* streamedNdjson({
-    pools: sortedPools(model),
-    services: sortedServices(model),
-    zones: sortedZones(model),
-    fallback: model.fallback,
-    names: poolNames(model),
-  });
+  if (isEmptyModel(model)) yield EMPTY_NDJSON;
+  else yield* streamedNdjson(streamed(model));
 }
 
 /** The same of a model that is read as it is written; of an empty one nothing comes. */
@@ -80,9 +135,7 @@ function* lineObjects({ pools, services, zones, fallback, names }: StreamedModel
   for (const pool of pools) yield { pool: poolEntry(pool, names) };
   for (const service of services) yield { service: serviceEntry(service, names) };
   for (const zone of zones) yield { zone: zoneEntry(zone) };
-  for (const [key, block] of Object.entries(fallbackEntries({ fallback }))) {
-    if (!isEmpty(block)) yield { [key]: block };
-  }
+  for (const [key, block] of filledBlocks({ fallback })) yield { [key]: block };
 }
 
 /** A model that is read once from one end to the other: pools by name, services and zones by domain. */

@@ -108,13 +108,5 @@ function textOf(store: Store): ModelText {
 
 /** Read over many turns, and of one generation all the same. */
 function* linesOf(frozen: Store, encoder: TextEncoder): Generator<Uint8Array> {
-  const { pools, services, zones } = frozen;
-  const lines = streamedNdjson({
-    pools: pools.each(),
-    services: services.each(),
-    zones: zones.all(),
-    fallback: frozen.fallback(),
-    names: { get: (id) => pools.get(id)?.name },
-  });
-  for (const text of lines) yield encoder.encode(text);
+  for (const text of streamedNdjson(frozen.inOrder())) yield encoder.encode(text);
 }

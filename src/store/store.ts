@@ -10,6 +10,7 @@
  */
 import { basename, dirname } from "node:path";
 import type { Fallback, Model, Pool } from "../model/model.ts";
+import type { StreamedModel } from "../model/model_export.ts";
 import type { DesiredSource, SteeredPool } from "../desired/desired.ts";
 import { steeredPool } from "../desired/steered_pool.ts";
 import { fileFault } from "../input/file_fault.ts";
@@ -288,6 +289,17 @@ export class Store implements Disposable {
       services: [...this.services.each()],
       zones: this.zones.all(),
       fallback: this.fallback(),
+    };
+  }
+
+  /** The whole model, object by object, while nothing is written on this connection. */
+  inOrder(): StreamedModel {
+    return {
+      pools: this.pools.each(),
+      services: this.services.each(),
+      zones: this.zones.all(),
+      fallback: this.fallback(),
+      names: { get: (id) => this.pools.get(id)?.name },
     };
   }
 

@@ -1,6 +1,7 @@
 /** @module The model as text: canonical, and read back to the same. */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
+import { parse } from "yaml";
 import {
   addressOf,
   ALGORITHMS,
@@ -11,7 +12,7 @@ import {
   POOL_DEFAULTS,
   SERVICE_DEFAULTS,
 } from "../../src/model/model.ts";
-import { exportModel, exportNdjson } from "../../src/model/model_export.ts";
+import { exportModel, exportNdjson, streamed, streamedJson } from "../../src/model/model_export.ts";
 import { OfflineModel } from "../../src/change/offline_model.ts";
 import { modelOf } from "../change/read_model.ts";
 import { runs } from "../property_runs.ts";
@@ -215,6 +216,7 @@ Deno.test("every model survives export and reading, and the second export has th
       const read = readBack(yaml);
       deepEqual(essence(read), essence(given));
       equal(exportModel(read), yaml);
+      equal([...streamedJson(streamed(given))].join(""), JSON.stringify(parse(yaml) ?? {}));
       const lines = [...exportNdjson(given)];
       const readLines = await readLinesBack(lines);
       deepEqual(essence(readLines), essence(given));
