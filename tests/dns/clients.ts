@@ -5,6 +5,9 @@
  */
 import type { SocketAddress } from "../../src/ip.ts";
 
+/** After that time no answer is on its way any more, however busy the machine is, milliseconds. */
+const ANSWER_MS_MAX = 30_000;
+
 /** A UDP socket of its own towards one server. */
 export class UdpClient implements Disposable {
   readonly #socket: Deno.DatagramConn;
@@ -24,10 +27,25 @@ export class UdpClient implements Disposable {
     await this.#socket.send(packet, this.#to);
   }
 
-  /** The next answer. */
+  /**
+   * The next answer.
+   *
+   * @throws {Error} when none comes for very long: a datagram may be lost, and a test that waits for ever ends all others
+   */
   async receive(): Promise<Uint8Array> {
-    const [answer] = await this.#socket.receive(this.#buffer);
-    return answer.slice();
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    // Time is the subject: nothing else tells that a datagram was lost.
+    const timer = setTimeout(
+      reject,
+      ANSWER_MS_MAX,
+      new Error(`no answer over UDP within ${ANSWER_MS_MAX} ms`),
+    );
+    try {
+      const [answer] = await Promise.race([this.#socket.receive(this.#buffer), late]);
+      return answer.slice();
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async ask(packet: Uint8Array): Promise<Uint8Array> {
