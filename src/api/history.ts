@@ -142,7 +142,7 @@ function missing(generation: number, oldest: number): ApiProblem {
   );
 }
 
-function serve(app: OpenAPIHono, { store }: ResourceParts): void {
+function serve(app: OpenAPIHono, { store, clock }: ResourceParts): void {
   app.openapi(routes.list, (c) => {
     const page = store.history.page(pageRequest(c.req.valid("query")));
     return c.json(linkNext(c, page).map(entryOf), 200);
@@ -161,6 +161,7 @@ function serve(app: OpenAPIHono, { store }: ResourceParts): void {
     const generation = Number(c.req.valid("param").generation);
     return modelAnswer(
       c,
+      clock,
       () => ({ model: streamed(modelAt(store, generation)), [Symbol.dispose]: () => {} }),
     );
   });

@@ -185,7 +185,7 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
   const { store } = parts;
 
   app.openapi(routes.export, (c) => {
-    return modelAnswer(c, () => {
+    return modelAnswer(c, parts.clock, () => {
       const reading = modelOf(store);
       c.header("ETag", etagOf(reading.generation));
       return reading;

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
 import type { Context } from "hono";
 import { accepts } from "hono/accepts";
 import {
@@ -15,6 +14,7 @@ import {
   streamedNdjson,
   streamedYaml,
 } from "../model/model_export.ts";
+import { inSlices, type SliceTerms } from "../slices.ts";
 import type { Store } from "../store/store.ts";
 import { ApiProblem } from "./problem.ts";
 
@@ -31,10 +31,8 @@ export interface ReadModel extends Disposable {
   readonly model: StreamedModel;
 }
 
-/** After so many characters a piece is sent. */
+/** After so many characters a piece is sent: some slices' worth, since the first one of a piece comes at once. */
 const PIECE_LENGTH = 64 * 1024;
-/** After this time, too: others have their turn before the next one, milliseconds. */
-const TURN_MS = 2;
 /** Pools, members or services up to which a model is read in one go: some 20 ms. */
 const READ_AT_ONCE_MAX = 1_000;
 /** Each holds a connection to the database, and a log that can't be folded. */
@@ -63,10 +61,11 @@ export function modelOf(store: Store): ReadModel & { readonly generation: number
 /**
  * A model in the format that the request accepts.
  *
+ * @param clock says when others have their turn
  * @param read begins to read it; it is let go of when all is sent, or the client is gone
  * @throws {ApiProblem} when very many are being sent already
  */
-export function modelAnswer(c: Context, read: () => ReadModel): Response {
+export function modelAnswer(c: Context, clock: SliceTerms["clock"], read: () => ReadModel): Response {
   if (underWay >= UNDER_WAY_MAX) {
     throw new ApiProblem(
       503,
@@ -85,12 +84,11 @@ export function modelAnswer(c: Context, read: () => ReadModel): Response {
   };
   const encoder = new TextEncoder();
   const texts = textsOf(format, reading.model);
+  const cancelled = new AbortController();
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      await setImmediate();
-      if (isOver) return;
       try {
-        const piece = nextPiece(texts);
+        const piece = await inSlices(pieceOf(texts), { clock, signal: cancelled.signal });
         if (piece !== "") return controller.enqueue(encoder.encode(piece));
         end();
         controller.close();
@@ -99,7 +97,10 @@ export function modelAnswer(c: Context, read: () => ReadModel): Response {
         throw error;
       }
     },
-    cancel: end,
+    cancel() {
+      cancelled.abort();
+      end();
+    },
   }, { highWaterMark: 0 });
   c.header("Vary", "Accept");
   return c.body(body, 200, { "content-type": format });
@@ -116,14 +117,14 @@ function* textsOf(format: string, model: StreamedModel): Generator<string> {
   if (isEmpty) yield EMPTY_NDJSON;
 }
 
-/** What is written in one turn; nothing = that was all. */
-function nextPiece(texts: Iterator<string>): string {
-  const endMs = performance.now() + TURN_MS;
+/** What is sent at once; nothing = that was all. */
+function* pieceOf(texts: Iterator<string>): Generator<void, string> {
   let piece = "";
-  do {
+  while (piece.length < PIECE_LENGTH) {
     const { done, value } = texts.next();
-    if (done) return piece;
+    if (done) break;
     piece += value;
-  } while (piece.length < PIECE_LENGTH && performance.now() < endMs);
+    yield;
+  }
   return piece;
 }

@@ -8,6 +8,7 @@ import type { Context } from "hono";
 import type { PoolFields } from "../change/edit.ts";
 import { idSchema, poolFieldsSchema } from "../model/model_schema.ts";
 import { newId } from "../model/id.ts";
+import { inSlices } from "../slices.ts";
 import type { PoolRow } from "../store/pools.ts";
 import { aPage, created, deleted, unlessKnown, updated } from "./answers.ts";
 import { Collection } from "./collection.ts";
@@ -126,7 +127,7 @@ export const pools: Resource = {
 };
 
 function serve(app: OpenAPIHono, parts: ResourceParts): void {
-  const { store, node } = parts;
+  const { store, node, clock } = parts;
   const collection = new Collection(parts, {
     noun: "pool",
     path: `${BASE}/pools`,
@@ -134,9 +135,10 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     show: poolOf,
   });
 
-  app.openapi(routes.states, (c) => {
+  app.openapi(routes.states, async (c) => {
     const page = store.pools.page(pageRequest(c.req.valid("query")));
-    return c.json(linkNext(c, page).map(({ id }) => stateOf(id)), 200);
+    const states = await inSlices(statesOf(linkNext(c, page)), { clock, signal: ENDLESS });
+    return c.json(states, 200);
   });
 
   app.openapi(routes.list, (c) => {
@@ -173,6 +175,16 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     return collection.update(c, { ...row, ...fields }, { kind: "updatePool", id: row.id, fields });
   }
 
+  /** Between two pools everything may change: each is told as it is then. */
+  function* statesOf(rows: readonly PoolRow[]): Generator<void, z.infer<typeof PoolStateSchema>[]> {
+    const states = [];
+    for (const { id } of rows) {
+      states.push(stateOf(id));
+      yield;
+    }
+    return states;
+  }
+
   function stateOf(poolId: string): z.infer<typeof PoolStateSchema> {
     const state = node.poolState(poolId);
     if (state === null) return { poolId, members: 0, healthy: 0, answersWhenDown: "NODATA" };
@@ -180,6 +192,9 @@ function serve(app: OpenAPIHono, parts: ResourceParts): void {
     return { poolId, members, healthy: eligible, answersWhenDown };
   }
 }
+
+/** A page is at most some seconds of slices, and nothing is held meanwhile. */
+const ENDLESS = new AbortController().signal;
 
 type Pool = z.infer<typeof PoolSchema>;
 

@@ -64,3 +64,26 @@ Deno.test("/pool-states tells of each pool how many of its members may be answer
     { poolId: web.id, members: 3, healthy: 2, answersWhenDown: "answering all" },
   ]);
 });
+
+Deno.test("others have their turns while the states of many pools are told", async () => {
+  const { parts } = apiWorld();
+  parts.store.close();
+  let nowMs = 0;
+  let turns = 0;
+  const poolState = (id: string) => {
+    nowMs += 2;
+    return { name: id, members: 1, eligible: 1, answersWhenDown: "answering all" };
+  };
+  const clock = {
+    unixMs: () => 0,
+    monotonicMs: () => nowMs,
+    sleep: () => Promise.resolve(void turns++),
+  };
+  using world = apiWorld({ node: { ...parts.node, poolState }, clock });
+  const ids = [];
+  for (const name of ["a", "b", "c", "d", "e", "f"]) ids.push((await world.create("/pools", { name })).id);
+  turns = 0;
+  const states = await (await world.send("GET /api/v1/pool-states")).json();
+  assert.deepEqual(states.map(({ poolId }: { readonly poolId: string }) => poolId), ids);
+  assert.ok(turns > 1, `${turns} turns`); // a slice lasts for four milliseconds
+});
