@@ -5,13 +5,17 @@
  * @module
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { DIFFERENCES_MAX as CHANGES_MAX } from "../change/guard.ts";
 import { differenceBetween, modelAt } from "../change/past.ts";
 import { namedChanges } from "../change/plan_report.ts";
 import { strictObject } from "../input/strict_object.ts";
 import { rfc3339 } from "../clock.ts";
 import { streamed } from "../model/model_export.ts";
+import { inSlices, toEnd } from "../slices.ts";
 import { type HistoryEntry, RECORDED_MAX } from "../store/history.ts";
+import type { Store } from "../store/store.ts";
+import { Turns } from "../turns.ts";
 import { modelText } from "./model.ts";
 import { modelAnswer } from "./model_answer.ts";
 import { linkNext, numberedPageQuery, pageHeaders, pageRequest } from "./paging.ts";
@@ -97,7 +101,7 @@ const routes = {
     request: { params: generationParams },
     responses: {
       200: { description: "The model", content: modelText },
-      ...problems(404, 410, 503),
+      ...problems(400, 404, 410, 503),
     },
   },
   diff: {
@@ -143,6 +147,8 @@ function missing(generation: number, oldest: number): ApiProblem {
 }
 
 function serve(app: OpenAPIHono, { store, clock }: ResourceParts): void {
+  const turns = new Turns(READ_AT_A_TIME);
+
   app.openapi(routes.list, (c) => {
     const page = store.history.page(pageRequest(c.req.valid("query")));
     return c.json(linkNext(c, page).map(entryOf), 200);
@@ -159,20 +165,46 @@ function serve(app: OpenAPIHono, { store, clock }: ResourceParts): void {
 
   app.openapi(routes.model, (c) => {
     const generation = Number(c.req.valid("param").generation);
-    return modelAnswer(
-      c,
-      clock,
-      () => ({ model: streamed(modelAt(store, generation)), [Symbol.dispose]: () => {} }),
-    );
+    return modelAnswer(c, clock, async () => {
+      const model = await read(c, (store) => modelAt(store, generation));
+      return { model: streamed(model), [Symbol.dispose]: () => {} };
+    });
   });
 
-  app.openapi(routes.diff, (c) => {
+  app.openapi(routes.diff, async (c) => {
     const { from, to } = c.req.valid("query");
-    const { objects, changes, truncated } = differenceBetween(store.history, { from, to, max: CHANGES_MAX });
+    const difference = await read(
+      c,
+      ({ history }) => differenceBetween(history, { from, to, max: CHANGES_MAX }),
+    );
+    const { objects, changes, truncated } = difference;
     const named = namedChanges(changes, store).changes;
     return c.json({ from, to, objects, changes: named.map(shownChange), truncated }, 200);
   });
+
+  /** What is made of the database as it is now, on a connection of its own, while others have their turns. */
+  async function read<Result>(c: Context, make: (store: Store) => Generator<void, Result>): Promise<Result> {
+    const { signal } = c.req.raw;
+    try {
+      return await turns.take(async () => {
+        signal.throwIfAborted();
+        const frozen = store.frozen();
+        if (frozen === null) return toEnd(make(store));
+        try {
+          return await inSlices(make(frozen), { clock, signal });
+        } finally {
+          frozen.close();
+        }
+      });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new ApiProblem(400, "The client ended the call before it was answered");
+    }
+  }
 }
+
+/** What lies between generations may be as large as the model, for each that is read at a time. */
+const READ_AT_A_TIME = 2;
 
 function entryOf({ generation, at, ...origin }: HistoryEntry): z.infer<typeof HistoryEntrySchema> {
   return { generation, at: rfc3339(at), ...origin };

@@ -65,7 +65,11 @@ export function modelOf(store: Store): ReadModel & { readonly generation: number
  * @param read begins to read it; it is let go of when all is sent, or the client is gone
  * @throws {ApiProblem} when very many are being sent already
  */
-export function modelAnswer(c: Context, clock: SliceTerms["clock"], read: () => ReadModel): Response {
+export async function modelAnswer(
+  c: Context,
+  clock: SliceTerms["clock"],
+  read: () => ReadModel | Promise<ReadModel>,
+): Promise<Response> {
   if (underWay >= UNDER_WAY_MAX) {
     throw new ApiProblem(
       503,
@@ -73,8 +77,14 @@ export function modelAnswer(c: Context, clock: SliceTerms["clock"], read: () => 
     );
   }
   const format = accepts(c, { header: "Accept", supports: [JSON_TYPE, YAML, NDJSON], default: JSON_TYPE });
-  const reading = read();
   underWay++;
+  let reading: ReadModel;
+  try {
+    reading = await read();
+  } catch (error) {
+    underWay--;
+    throw error;
+  }
   let isOver = false;
   const end = () => {
     if (isOver) return;

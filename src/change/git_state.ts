@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { toEnd } from "../slices.ts";
 import type { AppliedCommit } from "../store/git_applied.ts";
 import type { Store } from "../store/store.ts";
 import { ChangeRefused } from "./edit.ts";
@@ -62,7 +63,7 @@ export class GitState {
       return { count: COMPARED_MAX, isMore: true, changes: [] };
     }
     try {
-      const { objects, changes } = differenceBetween(history, { from, to, max: NAMED_MAX });
+      const { objects, changes } = toEnd(differenceBetween(history, { from, to, max: NAMED_MAX }));
       const count = Object.values(objects).reduce(
         (sum, { created, changed, deleted }) => sum + created + changed + deleted,
         0,

@@ -56,20 +56,23 @@ export function expectReach(history: History, generation: number): number {
 }
 
 /**
- * The whole model at a generation, in memory like that of now.
+ * The whole model at a generation, in memory like that of now; in steps, between which nothing may be written on the connection.
  *
  * @throws {ChangeRefused} when it can't be told
  */
-export function modelAt(store: Store, generation: number): Model {
+export function* modelAt(store: Store, generation: number): Generator<void, Model> {
   expectReach(store.history, generation);
   const now = store.generation();
-  if (generation === now) return store.model();
-  using between = store.history.between({ from: generation, to: now });
+  using between = yield* store.history.betweenInSteps({ from: generation, to: now });
   const past = new PastModel(store);
+  yield* past.read();
   for (const kind of MODEL_KINDS) {
-    for (const change of between.of(kind)) past.put(change);
+    for (const change of between.of(kind)) {
+      past.put(change);
+      yield;
+    }
   }
-  return past.at(generation);
+  return yield* past.at(generation);
 }
 
 /** What lies between two generations. */
@@ -83,26 +86,28 @@ export interface Difference {
 }
 
 /**
- * What differs between the models at two generations, whichever came first; overrides aren't part of it.
+ * What differs between the models at two generations, whichever came first; overrides aren't part of it. In steps, between which
+ * nothing may be written on the connection.
  *
  * @throws {ChangeRefused} when one of them can't be told
  */
-export function differenceBetween(
+export function* differenceBetween(
   history: History,
   { from, to, max }: {
     readonly from: number;
     readonly to: number; /** Objects that are listed. */
     readonly max: number;
   },
-): Difference {
+): Generator<void, Difference> {
   for (const generation of [from, to]) expectReach(history, generation);
   const isBack = from > to;
-  using between = history.between(isBack ? { from: to, to: from } : { from, to });
+  using between = yield* history.betweenInSteps(isBack ? { from: to, to: from } : { from, to });
   const changes: ObjectChange[] = [];
   const counts = new Map<string, { -readonly [Key in keyof ChangeCount]: number }>();
   let total = 0;
   for (const kind of MODEL_KINDS) {
     for (const { id, before: first, after: last } of between.of(kind)) {
+      yield;
       if (isSame(kind, first, last)) continue;
       const [before, after] = isBack ? [last, first] : [first, last];
       const count = counts.get(kind) ?? { created: 0, changed: 0, deleted: 0 };
@@ -139,19 +144,29 @@ interface PastPool {
 /** The model of now, of which one object after the other is made what it was; pools before their parts. */
 class PastModel {
   readonly #store: Store;
-  readonly #pools: Map<string, Pool>;
+  readonly #pools = new Map<string, Pool>();
   /** Pools of which something was touched. */
   readonly #touched = new Map<string, PastPool>();
-  readonly #services: Map<string, Service>;
-  readonly #zones: Map<string, Zone>;
-  #fallback: Fallback | null;
+  readonly #services = new Map<string, Service>();
+  readonly #zones = new Map<string, Zone>();
+  #fallback: Fallback | null = null;
 
   constructor(store: Store) {
-    const { pools, services, zones, fallback } = store.model();
     this.#store = store;
-    this.#pools = new Map(pools.map((pool) => [pool.id, pool]));
-    this.#services = new Map(services.map((service) => [service.id, service]));
-    this.#zones = new Map(zones.map((zone) => [zone.domain, zone]));
+  }
+
+  /** Begins with the model of now. */
+  *read(): Generator<void> {
+    const { pools, services, zones, fallback } = this.#store.inOrder();
+    for (const pool of pools) {
+      this.#pools.set(pool.id, pool);
+      yield;
+    }
+    for (const service of services) {
+      this.#services.set(service.id, service);
+      yield;
+    }
+    for (const zone of zones) this.#zones.set(zone.domain, zone);
     this.#fallback = fallback;
   }
 
@@ -187,8 +202,11 @@ class PastModel {
   }
 
   /** In the order in which a store has it. */
-  at(generation: number): Model {
-    for (const [id, pool] of this.#touched) this.#pools.set(id, wholeOf(pool));
+  *at(generation: number): Generator<void, Model> {
+    for (const [id, pool] of this.#touched) {
+      this.#pools.set(id, wholeOf(pool));
+      yield;
+    }
     return {
       generation,
       pools: sortedBy(this.#pools.values(), ({ name }) => name),

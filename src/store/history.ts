@@ -175,6 +175,11 @@ export class History {
     return new Between(this.#database, generations);
   }
 
+  /** The same in steps, between which nothing may be written on the connection: for one of its own. */
+  betweenInSteps(generations: { readonly from: number; readonly to: number }): Generator<void, Between> {
+    return Between.inSteps(this.#database, generations);
+  }
+
   /** Objects that are to be made what `before` says, each once; the caller disposes of it. */
   given(changes: Iterable<PastChange>): Between {
     return new Between(this.#database, changes);

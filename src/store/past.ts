@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { toEnd } from "../slices.ts";
 import type { Database } from "./database.ts";
 import type { ObjectKind } from "./history.ts";
 import { readParts, type RecordedChange } from "./history_parts.ts";
@@ -48,19 +49,34 @@ export class Between implements Disposable {
     this.#database = database;
     database.exec(CREATE_TABLE);
     database.run(EMPTY_TABLE);
-    if ("from" in what) this.#read(what);
+    if ("from" in what) toEnd(this.#read(what));
     else for (const change of what) this.#add(change);
   }
 
-  #read({ from, to }: { readonly from: number; readonly to: number }): void {
+  /** Reads the history as the constructor does, in steps between which nothing may be written on the connection. */
+  static *inSteps(
+    database: Database,
+    generations: { readonly from: number; readonly to: number },
+  ): Generator<void, Between> {
+    using began = new DisposableStack();
+    const between = began.use(new Between(database, []));
+    yield* between.#read(generations);
+    began.move();
+    return between;
+  }
+
+  *#read({ from, to }: { readonly from: number; readonly to: number }): Generator<void> {
     const database = this.#database;
     let read = from;
     for (const { generation } of database.all<{ generation: number }>(IN_PARTS, from, to)) {
-      this.#addRows(read, generation);
-      for (const change of readParts(database, generation)) this.#add(change);
+      yield* this.#addRows(read, generation);
+      for (const change of readParts(database, generation)) {
+        this.#add(change);
+        yield;
+      }
       read = generation;
     }
-    this.#addRows(read, to);
+    yield* this.#addRows(read, to);
     for (const { kind } of database.all<{ kind: string }>("SELECT DISTINCT kind FROM temp.past")) {
       this.#kinds.add(kind);
     }
@@ -128,8 +144,11 @@ export class Between implements Disposable {
     else this.#database.run(EMPTY_TABLE);
   }
 
-  #addRows(after: number, until: number): void {
-    this.#database.run(ADD_ROWS, after, until);
+  *#addRows(after: number, until: number): Generator<void> {
+    for (let from = after; from < until; from += GENERATIONS_AT_ONCE) {
+      this.#database.run(ADD_ROWS, from, Math.min(from + GENERATIONS_AT_ONCE, until));
+      yield;
+    }
   }
 
   #add({ kind, id, before, after }: RecordedChange): void {
@@ -139,6 +158,7 @@ export class Between implements Disposable {
 }
 
 const ROWS_AT_ONCE = 1_000;
+const GENERATIONS_AT_ONCE = 16;
 
 const CREATE_TABLE =
   "CREATE TABLE IF NOT EXISTS temp.past (kind TEXT NOT NULL, id TEXT NOT NULL, before TEXT, after TEXT, " +

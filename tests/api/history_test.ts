@@ -4,6 +4,13 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { setImmediate } from "node:timers/promises";
+import { createApi } from "../../src/api/api.ts";
+import { Changes } from "../../src/change/commit.ts";
+import type { Edit } from "../../src/change/edit.ts";
+import { Store } from "../../src/store/store.ts";
+import { openFiles } from "../change/open_files.ts";
+import { createPool, createService, id, ORIGIN, serviceFields } from "../change/samples.ts";
 import { apiWorld } from "./api_world.ts";
 
 Deno.test("the history lists what was changed, the newest first", async () => {
@@ -81,4 +88,110 @@ Deno.test("a generation that is forgotten is 410, and it says what is kept", asy
   assert.equal((await world.send("GET /api/v1/history/3")).status, 200);
   assert.equal((await world.send("GET /api/v1/history/5")).status, 404);
   assert.deepEqual((await (await world.send("GET /api/v1/history")).json()).length, 2);
+});
+
+/** An API on a database of its own with many services, whose clock says at each look that a slice is over. */
+class LargeHistory implements Disposable {
+  readonly #folder = Deno.makeTempDirSync();
+  /** What others do in their next turn. */
+  inTurn = () => {};
+  turns = 0;
+  readonly #clock = {
+    unixMs: () => 0,
+    monotonicMs: () => this.#nowMs += 10,
+    sleep: async () => {
+      this.turns++;
+      this.inTurn();
+      this.inTurn = () => {};
+      await setImmediate();
+    },
+  };
+  #nowMs = 0;
+  readonly #store = Store.open(`${this.#folder}/pleiades.db`);
+  readonly #changes = new Changes({ store: this.#store, clock: this.#clock });
+  readonly world = apiWorld({ store: this.#store, changes: this.#changes, clock: this.#clock });
+  readonly #app = createApi(this.world.parts);
+
+  constructor() {
+    this.commit(...Array.from({ length: 300 }, (_, i) => createService(i, { domain: `s${i}.example.com` })));
+    const fields = serviceFields({ domain: "changed.example.com" });
+    this.commit({ kind: "updateService", id: id(7), fields });
+  }
+
+  commit(...edits: Edit[]): void {
+    this.#changes.commit(edits, ORIGIN);
+  }
+
+  async get(path: string, signal?: AbortSignal): Promise<Response> {
+    return await this.#app.request(`http://localhost/api/v1${path}`, signal ? { signal } : {});
+  }
+
+  /** Descriptors of the database; SQLite keeps one for the next connection. */
+  get descriptors(): number {
+    return Deno.build.os === "linux" ? openFiles(this.#folder).length : 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.world[Symbol.dispose]();
+    this.#store.close();
+    Deno.removeSync(this.#folder, { recursive: true });
+  }
+}
+
+Deno.test("generations are read as one commit left the database, while others have their turns", async () => {
+  using history = new LargeHistory();
+  history.inTurn = () => history.commit(createPool(1, { name: "one" }));
+  const difference = await (await history.get("/diff?from=0&to=2")).json();
+  assert.deepEqual(difference.objects, { service: { created: 300, changed: 0, deleted: 0 } });
+  assert.ok(history.turns > 300, `others had ${history.turns} turns`);
+  history.inTurn = () => history.commit(createPool(2, { name: "two" }));
+  history.turns = 0;
+  const past = await (await history.get("/history/1/model")).json();
+  assert.deepEqual([past.pools, past.services.length], [undefined, 300]);
+  assert.ok(past.services.every(({ domain }: { readonly domain: string }) => !domain.startsWith("changed")));
+  assert.ok(history.turns > 300, `others had ${history.turns} turns`);
+  const after = await (await history.get("/diff?from=2&to=4")).json();
+  assert.deepEqual(after.objects, { pool: { created: 2, changed: 0, deleted: 0 } });
+});
+
+Deno.test("a generation whose reader leaves, or isn't kept, leaves no connection to the database", async () => {
+  using history = new LargeHistory();
+  await history.get("/diff?from=0&to=1");
+  const before = history.descriptors;
+  for (const path of ["/diff?from=0&to=2", "/history/1/model"]) {
+    for (let times = 0; times < 12; times++) {
+      const left = new AbortController();
+      history.inTurn = () => left.abort();
+      assert.equal((await history.get(path, left.signal)).status, 400);
+    }
+    assert.equal(history.descriptors, before);
+  }
+  assert.equal((await history.get("/diff?from=0&to=9")).status, 404);
+  for (let times = 0; times < 12; times++) {
+    assert.equal((await history.get("/history/9/model")).status, 404);
+  }
+  assert.equal(history.descriptors, before);
+  assert.equal((await history.get("/history/1/model")).status, 200);
+});
+
+Deno.test({
+  name: "two generations are read at a time, and others wait for their turns",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    using history = new LargeHistory();
+    const most = async (at: number) => {
+      let descriptors = 0;
+      const look = () => {
+        descriptors = Math.max(descriptors, history.descriptors);
+        queueMicrotask(() => history.inTurn = look);
+      };
+      history.inTurn = look;
+      const answers = await Promise.all(Array.from({ length: at }, () => history.get("/diff?from=0&to=2")));
+      assert.ok(answers.every(({ status }) => status === 200));
+      return descriptors;
+    };
+    const ofTwo = await most(2);
+    assert.ok(ofTwo > await most(1));
+    assert.equal(await most(6), ofTwo);
+  },
 });
