@@ -116,7 +116,8 @@ const routes = {
     summary: "The whole model",
     description:
       "In the format that `Accept` asks for, JSON by default: what `/apply` reads. Objects have names " +
-      "instead of ids, and defaults are left out, so that two exports differ where the models do.",
+      "instead of ids, and defaults are left out, so that two exports differ where the models do. 503 where " +
+      "eight are being sent already; each has to be taken within ten minutes.",
     middleware: notModified,
     request: { headers: ifNoneMatch },
     responses: {

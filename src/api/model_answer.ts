@@ -37,6 +37,8 @@ const PIECE_LENGTH = 64 * 1024;
 const READ_AT_ONCE_MAX = 1_000;
 /** Each holds a connection to the database, and a log that can't be folded. */
 const UNDER_WAY_MAX = 8;
+/** In which time one has to be taken, however little of it at a time: over 1 Mbit/s a model of 70 MB is. */
+export const TAKEN_MAX_MS = 600_000;
 
 /** Of this process. */
 let underWay = 0;
@@ -62,7 +64,7 @@ export function modelOf(store: Store): ReadModel & { readonly generation: number
  * A model in the format that the request accepts.
  *
  * @param clock says when others have their turn
- * @param read begins to read it; it is let go of when all is sent, or the client is gone
+ * @param read begins to read it; it is let go of when all is sent, the client is gone, or took longer than it may
  * @throws {ApiProblem} when very many are being sent already
  */
 export async function modelAnswer(
@@ -85,20 +87,28 @@ export async function modelAnswer(
     underWay--;
     throw error;
   }
-  let isOver = false;
+  const over = new AbortController();
   const end = () => {
-    if (isOver) return;
-    isOver = true;
+    if (over.signal.aborted) return;
+    over.abort();
     underWay--;
     reading[Symbol.dispose]();
   };
   const encoder = new TextEncoder();
   const texts = textsOf(format, reading.model);
-  const cancelled = new AbortController();
   const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      clock.sleep(TAKEN_MAX_MS, over.signal).then(() => {
+        if (over.signal.aborted) return;
+        end();
+        controller.error(
+          new Error(`A model was taken too slowly: ${TAKEN_MAX_MS / 60_000} minutes are borne`),
+        );
+      });
+    },
     async pull(controller) {
       try {
-        const piece = await inSlices(pieceOf(texts), { clock, signal: cancelled.signal });
+        const piece = await inSlices(pieceOf(texts), { clock, signal: over.signal });
         if (piece !== "") return controller.enqueue(encoder.encode(piece));
         end();
         controller.close();
@@ -107,10 +117,7 @@ export async function modelAnswer(
         throw error;
       }
     },
-    cancel() {
-      cancelled.abort();
-      end();
-    },
+    cancel: end,
   }, { highWaterMark: 0 });
   c.header("Vary", "Accept");
   return c.body(body, 200, { "content-type": format });

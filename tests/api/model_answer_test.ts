@@ -1,10 +1,10 @@
 /** @module Tests of the whole model as an answer: sent in turns, from one commit, and let go of in the end. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { Hono } from "hono";
 import { notModified } from "../../src/api/conditional.ts";
 import { encodeAnswer, type Framing } from "../../src/api/http_answer.ts";
-import { modelAnswer, modelOf } from "../../src/api/model_answer.ts";
+import { modelAnswer, modelOf, TAKEN_MAX_MS } from "../../src/api/model_answer.ts";
 import { ApiProblem } from "../../src/api/problem.ts";
 import { Changes } from "../../src/change/commit.ts";
 import { type Clock, systemClock } from "../../src/clock.ts";
@@ -12,6 +12,7 @@ import { exportModel } from "../../src/model/model_export.ts";
 import { Store } from "../../src/store/store.ts";
 import { openFiles } from "../change/open_files.ts";
 import { createPool, createService, ORIGIN } from "../change/samples.ts";
+import { ManualClock } from "../clock.ts";
 
 /** More than are read in one go. */
 const SERVICES = 1_001;
@@ -26,9 +27,12 @@ class Bench implements Disposable {
   reading = 0;
   /** How many turns others had. */
   turns = 0;
+  /** Moves no slice. */
+  readonly time = new ManualClock();
   readonly #clock: Pick<Clock, "monotonicMs" | "sleep"> = {
     monotonicMs: systemClock.monotonicMs,
-    sleep: async () => {
+    sleep: async (ms, signal) => {
+      if (ms > 0) return await this.time.sleep(ms, signal);
       this.turns++;
       await setImmediate();
     },
@@ -125,4 +129,18 @@ Deno.test("of clients that read nothing of a model, so many hold one", async () 
   equal(next.status, 200);
   for (const { body } of [...held, next]) await body!.cancel();
   equal(bench.reading, 0);
+});
+
+Deno.test("a client that takes a model a little at a time has it for ten minutes", async () => {
+  using bench = new Bench();
+  const slow = await bench.get();
+  const reader = slow.body!.getReader();
+  ok((await reader.read()).value!.length > 0);
+  await bench.time.advance(TAKEN_MAX_MS - 1);
+  equal(bench.reading, 1);
+  await bench.time.advance(1);
+  equal(bench.reading, 0);
+  await rejects(reader.read(), /taken too slowly: 10 minutes/);
+  await (await bench.get()).text();
+  equal(bench.time.sleeperCount, 0, "nothing waits for a model that was taken");
 });
